@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// An opened image: its executable sections, symbols, entry points and the kernel tables that say what code is for.
+// The format is found by content, never by name. Every byte comes from hostile input and is read through ByteView.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "support/address.h"
+#include "support/bytes.h"
+#include "support/error.h"
+
+namespace trapline::image {
+
+/// The innermost format of an image.
+enum class Format : std::uint8_t { elf32, elf64, bzimage_setup, bzimage_stub, raw };
+std::string_view to_string(Format format);  ///< "elf64", "bzimage-setup", ...
+
+enum class CodeWidth : std::uint8_t { bits16, bits32, bits64 };
+
+struct Section {
+    std::string name;             ///< as the file names it
+    VirtAddr address;             ///< for a relocatable file 0: addresses are section-relative
+    FileOffset file_offset;       ///< in the innermost file (decompressed payload)
+    Bytes bytes;                  ///< contents, owned by the Image; shorter than the address range never happens
+    bool executable = false;
+    bool writable = false;
+    CodeWidth width = CodeWidth::bits64;
+    bool real_mode = false;       ///< 16-bit code that runs in real mode (bzImage setup)
+};
+using SectionIndex = std::uint32_t;
+
+enum class SymbolKind : std::uint8_t { function, object, other };
+struct Symbol {
+    std::string name;
+    SectionIndex section = 0;
+    VirtAddr address;             ///< section-relative in a relocatable file
+    std::uint64_t size = 0;       ///< 0 when unknown
+    SymbolKind kind = SymbolKind::other;
+};
+/// Where the symbols come from.
+enum class SymbolSource : std::uint8_t { none, symtab, kallsyms };
+
+/// What a kernel table says about a piece of code.
+enum class TableKind : std::uint8_t {
+    alternative_original,     ///< .altinstructions: original code that may be replaced
+    alternative_replacement,  ///< .altinstr_replacement: code that may come to stand elsewhere (`peer` = the original)
+    paravirt_site,            ///< .parainstructions
+    exception_table,          ///< __ex_table: the instruction may fault and be fixed up (`peer` = fixup)
+    jump_label,               ///< __jump_table (`peer` = target)
+    smp_lock,                 ///< .smp_locks: a LOCK prefix patched on uniprocessors
+    retpoline_site,           ///< .retpoline_sites
+    return_site,              ///< .return_sites
+    call_site,                ///< .call_sites
+    ibt_endbr,                ///< .ibt_endbr_seal
+    static_call,              ///< .static_call_sites
+};
+std::string_view to_string(TableKind kind);  ///< as findings' `context` names it: "alternative-replacement", ...
+
+struct TableEntry {
+    TableKind kind;
+    SectionIndex section = 0;     ///< section of the code it speaks of
+    AddressRange code;            ///< what it covers; one byte long when the table gives a point
+    std::optional<VirtAddr> peer; ///< the other address, by kind
+    std::string detail;           ///< e.g. "feature 9*32+20" for alternatives; empty otherwise
+};
+
+/// A code address known from outside the instruction stream.
+struct CodePointer {
+    SectionIndex section = 0;
+    VirtAddr address;
+    enum class Origin : std::uint8_t { entry, symbol, relocation, table, data_pointer } origin = Origin::entry;
+};
+
+struct Image {
+    std::string name;                    ///< "vmlinuz-6.1", and the path inside: "linux.deb!boot/vmlinuz-6.1!payload"
+    Format format = Format::raw;
+    std::string architecture;            ///< "x86_64" or "i386"
+    bool relocatable = false;            ///< ET_REL: addresses are section-relative
+    std::string build_id;                ///< hex; empty when there is none
+    std::string sha256;                  ///< of the innermost file, hex
+    std::uint64_t size = 0;              ///< of the innermost file
+    std::vector<std::string> wrappers;   ///< outermost first: "deb", "xz", "bzimage", "xz"
+    std::vector<Section> sections;
+    std::vector<Symbol> symbols;         ///< sorted by section, address
+    SymbolSource symbol_source = SymbolSource::none;
+    std::vector<TableEntry> tables;      ///< sorted by section, code.begin
+    std::vector<CodePointer> pointers;   ///< sorted by section, address; no repeats
+    std::vector<std::string> notes;      ///< what could not be understood, for people ("kallsyms not found: ...")
+    std::shared_ptr<const std::vector<std::uint8_t>> storage;  ///< what the sections' bytes point into
+
+    /// Finds the section that holds an address; nothing for relocatable files or gaps.
+    std::optional<SectionIndex> find_section(VirtAddr address) const;
+    /// Finds the symbol that covers an address: the last one at or before it in the same section.
+    const Symbol* find_symbol(SectionIndex section, VirtAddr address) const;
+};
+
+struct OpenOptions {
+    std::optional<CodeWidth> raw;                          ///< treat the file as raw code of this width
+    VirtAddr raw_base;
+    std::uint64_t max_decompressed = std::uint64_t{1} << 30;  ///< bytes a single layer may expand to
+    std::uint64_t max_members = 200000;                    ///< members of an archive
+    std::uint64_t max_sections = 65536 * 4;                ///< sections of one ELF
+    /// Called with a description as layers are opened; may be empty.
+    std::function<void(std::string_view)> progress;
+};
+
+/// Opens `path` and hands each image inside to `sink`, one at a time (a .deb gives the kernel and then every module; a
+/// bzImage gives setup, stub and payload). Returns the error of the container as such. An error inside one member is
+/// handed to `on_member_error` and the others are still opened. `sink` returns false to stop. Memory: one image at a time.
+Status open_images(const std::string& path, const OpenOptions& options, const std::function<bool(Image&&)>& sink,
+                   const std::function<void(Error)>& on_member_error);
+
+/// The same for bytes in memory; `name` is used in messages. For tests and fuzzing.
+Status open_image_bytes(std::string name, std::vector<std::uint8_t> bytes, const OpenOptions& options,
+                        const std::function<bool(Image&&)>& sink, const std::function<void(Error)>& on_member_error);
+
+}  // namespace trapline::image

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// The result of a scan: a document without behaviour, from which every report is rendered.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace trapline {
+
+/// How sure it is that an instruction is ever executed as such.
+enum class Evidence : std::uint8_t { reached, swept, hidden };
+std::string_view to_string(Evidence evidence);
+
+struct FindingContext {
+    std::string kind;    ///< image::TableKind name: "alternative-replacement", "exception-table", ...
+    std::string detail;  ///< "for 0xffffffff81000123", "feature 9*32+20"; may be empty
+};
+
+struct DecoderNote {
+    std::string decoder, says, reason;
+};
+
+/// One flagged instruction; field names are those of CLI.md.
+struct Finding {
+    std::uint64_t address = 0;
+    std::uint64_t file_offset = 0;
+    std::string section;
+    std::string symbol;                  ///< empty when unknown
+    std::uint64_t symbol_offset = 0;
+    std::string source_file;             ///< empty when unknown
+    std::uint32_t source_line = 0;
+    std::string mode;                    ///< "16", "32" or "64" for people; see `decode_mode`
+    std::string decode_mode;             ///< "16r", "16p", "32", "64"
+    std::vector<std::uint8_t> bytes;
+    std::string text, mnemonic, form, family;
+    std::string privileged;              ///< yes | no | cond:TOKEN
+    bool control_sensitive = false;
+    std::string behavior_sensitive;      ///< no | mode | location | both
+    bool critical = false;
+    Evidence evidence = Evidence::swept;
+    std::vector<FindingContext> context;
+    std::vector<DecoderNote> disagreements;
+};
+
+struct SectionSummary {
+    std::string name;
+    std::uint64_t address = 0, size = 0, instructions = 0, padding_bytes = 0, undecodable_bytes = 0, reached_bytes = 0;
+};
+
+/// One scanned image.
+struct ScanDocument {
+    std::string image, format, architecture, sha256, build_id, symbol_source;
+    std::vector<std::string> wrappers;
+    std::uint64_t size = 0;
+    bool relocatable = false;
+    std::string profile, database_version, program_version;
+    std::uint64_t overrides = 0;                          ///< tags in this document forced by hand
+    std::vector<SectionSummary> sections;
+    std::vector<Finding> findings;                        ///< sorted by section order in the file, then address
+    std::map<std::string, std::uint64_t> all_mnemonics;   ///< with --all: every decoded instruction by mnemonic
+    std::vector<std::string> notes;
+    double seconds = 0;                                   ///< wall time; not written where output must be reproducible
+};
+
+/// One critical or privileged site and what would be done about it. (The complete plan of a later version extends it.)
+struct PlannedSite {
+    std::uint64_t address = 0;
+    std::string section, symbol;
+    std::uint64_t symbol_offset = 0;
+    std::string source_file;
+    std::uint32_t source_line = 0;
+    std::string text, mnemonic, form, operation, technique, why;
+    std::vector<std::uint8_t> bytes;
+    bool critical = false;
+    Evidence evidence = Evidence::swept;
+};
+struct PlanDocument {
+    std::string image, sha256, build_id, profile, database_version, program_version;
+    std::vector<PlannedSite> sites;
+    std::map<std::string, std::uint64_t> by_technique;
+};
+
+}  // namespace trapline

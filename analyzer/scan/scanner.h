@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Finds every sensitive and privileged instruction of an image.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "classify/tags.h"
+#include "image/image.h"
+#include "scan/finding.h"
+
+namespace trapline::scan {
+
+struct ScanOptions {
+    int jobs = 0;              ///< threads; 0 for all processors
+    std::string section;       ///< scan only the sections of this name; empty for all executable ones
+    bool count_all = false;    ///< fill ScanDocument::all_mnemonics
+    /// Called from any thread, one call at a time, with bytes done and bytes in all; may be empty.
+    std::function<void(std::uint64_t, std::uint64_t)> progress;
+};
+
+/// Scans all executable sections: a linear sweep split at symbols, then recursive descent from entries, symbols,
+/// relocations and tables that upgrades findings from swept to reached and finds hidden, overlapping ones.
+/// The result does not depend on the number of jobs.
+ScanDocument scan(const image::Image& image, const isa::Database& database, const classify::TagTable& tags,
+                  const ScanOptions& options);
+
+}  // namespace trapline::scan
