@@ -56,7 +56,7 @@ private:
     };
     int value(std::uint16_t node, const Assignment& values) const;
 
-    std::vector<Node> nodes_;  // postfix order; the last node is the root
+    std::vector<Node> nodes_;  // operands before operators; the root comes last
     std::vector<AtomIndex> atoms_;
     std::string text_;
 };

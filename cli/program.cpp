@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Registration of the commands and the last line of defence against exceptions.
+#include "cli/program.h"
+
+#include <fmt/core.h>
+
+#include <csignal>
+#include <vector>
+
+#include "cli/command.h"
+
+namespace trapline::cli {
+
+int run_program(int argc, const char* const* argv) {
+    std::signal(SIGPIPE, SIG_DFL);  // `trapline ... | head` ends quietly, as every filter does
+    try {
+        CLI::App app{"Trapline tells what an x86 kernel does that a deprivileged guest cannot get away with,\nand what to do about each place.", "trapline"};
+        app.set_version_flag("--version", "trapline " TRAPLINE_VERSION);
+        app.require_subcommand(1);
+        app.fallthrough();
+        GlobalOptions global;
+        app.add_option("--isa-dir", global.isa_directory, "read the database from this folder instead of the built-in copy")->type_name("DIR");
+        app.add_flag("-q,--quiet", global.quiet, "no progress and no notes");
+        app.footer("Main job: trapline audit IMAGE...      Help on a command: trapline COMMAND --help");
+
+        struct Registered {
+            CLI::App* command;
+            Run run;
+        };
+        std::vector<Registered> commands;
+        for (AddCommand add : {add_audit, add_scan, add_classify, add_isa, add_verdict, add_corpus, add_doctor}) {
+            CLI::App* command = nullptr;
+            Run run = add(app, global, command);
+            commands.push_back({command, std::move(run)});
+        }
+        if (argc < 2) {
+            fmt::print(stderr, "{}", app.help());
+            return kUsage;
+        }
+        try {
+            app.parse(argc, argv);
+        } catch (const CLI::ParseError& error) {
+            const int code = app.exit(error);  // prints help to stdout, or the error to stderr
+            return code == 0 ? kDone : kUsage;
+        }
+        for (const Registered& registered : commands)
+            if (registered.command->parsed()) return registered.run();
+        return kUsage;
+    } catch (const std::bad_alloc&) {
+        fmt::print(stderr, "trapline: error: out of memory\n");
+        return kHostLimit;
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "trapline: internal error: {}\nPlease report this with the input that caused it.\n", error.what());
+        return kInternal;
+    }
+}
+
+}  // namespace trapline::cli
