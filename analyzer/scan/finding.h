@@ -6,11 +6,18 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace trapline {
 
 /// How sure it is that an instruction is ever executed as such.
+/// - reached: control flow from an entry, a symbol, a table or a pointer leads to it (scan/descent.h says what is believed).
+/// - swept: the linear sweep meets it, and no such path is known.
+/// - hidden: it shares bytes with an instruction of the sweep that starts elsewhere: a branch, an entry or a symbol leads
+///   into that one, or it is the head that a symbol cuts off. Both decodes are reported, each if it is a finding: the
+///   sweep's as reached or swept, this one as hidden. A jump over a LOCK prefix lands so, too, but what it meets is rarely
+///   a finding. Bytes inside an instruction to which nothing leads are not reported: every immediate would be.
 enum class Evidence : std::uint8_t { reached, swept, hidden };
 std::string_view to_string(Evidence evidence);
 
@@ -45,9 +52,15 @@ struct Finding {
     std::vector<DecoderNote> disagreements;
 };
 
+/// What became of a section's bytes: size = bytes of `instructions` + padding + undecodable + straddling.
 struct SectionSummary {
     std::string name;
-    std::uint64_t address = 0, size = 0, instructions = 0, padding_bytes = 0, undecodable_bytes = 0, reached_bytes = 0;
+    std::uint64_t address = 0, size = 0;
+    std::uint64_t instructions = 0;       ///< met by the sweep, filler not among them
+    std::uint64_t padding_bytes = 0;      ///< runs of INT3, NOP, zero and long NOPs (scan/padding.h)
+    std::uint64_t undecodable_bytes = 0;
+    std::uint64_t reached_bytes = 0;      ///< of instructions that control flow proves; overlapping decodes not counted again
+    std::uint64_t straddling_bytes = 0;   ///< heads of instructions that run over a symbol, where the sweep starts again
 };
 
 /// One scanned image.

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// One finding from one place.
+#include "scan/finding_writer.h"
+
+#include <fmt/format.h>
+
+namespace trapline::scan {
+
+std::optional<Finding> FindingWriter::write(const SectionCode& code, std::uint64_t offset, Evidence evidence,
+                                            decode::Reconciler& decoder) const {
+    const VirtAddr address = code.address_of(offset);
+    const decode::Decoded decoded = decoder.decode(code.window(offset), code.mode, address);
+    if (!decoded.valid || decoded.record == nullptr || decoded.length <= 0) return std::nullopt;
+    const classify::Tags& tags = tags_->at(*decoded.record, code.mode);
+
+    Finding finding;
+    finding.address = address.value;
+    finding.file_offset = (code.section->file_offset + offset).value;
+    finding.section = code.section->name;
+    if (const image::Symbol* symbol = image_->find_symbol(code.index, address)) {
+        finding.symbol = symbol->name;
+        finding.symbol_offset = address - symbol->address;
+    }
+    finding.mode = fmt::format("{}", width_bits(code.mode));
+    finding.decode_mode = to_string(code.mode);
+    const Bytes insn = code.bytes.subspan(offset, static_cast<std::size_t>(decoded.length));
+    finding.bytes.assign(insn.begin(), insn.end());
+    finding.text = decoded.text;
+    finding.mnemonic = decoded.record->mnemonic;
+    finding.form = decoded.record->id;
+    finding.family = decoded.record->family;
+    finding.privileged = tags.privileged_text();
+    finding.control_sensitive = tags.control_sensitive;
+    finding.behavior_sensitive = classify::to_string(tags.behavior);
+    finding.critical = tags.critical();
+    finding.evidence = evidence;
+    finding.context = tables_->at(code.index, address, address + static_cast<std::uint64_t>(decoded.length));
+    for (const decode::Disagreement& other : decoded.disagreements)
+        finding.disagreements.push_back({other.decoder, other.says, other.reason});
+    return finding;
+}
+
+}  // namespace trapline::scan

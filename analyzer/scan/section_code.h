@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// The code of one section while it is scanned, with one byte of knowledge for each byte of code.
+#pragma once
+
+#include <vector>
+
+#include "image/image.h"
+#include "isa/mode.h"
+
+namespace trapline::scan {
+
+/// What the scan knows about each byte offset of a section.
+///
+/// One byte for each byte of code, no bits: chunks that are swept in parallel share no word, and the length that the
+/// sweep found stays at hand, so that the descent need not decode a second time. Costs as much memory as the code
+/// itself (25 MB for a stock amd64 kernel) and no allocation for each instruction.
+class CodeMap {
+public:
+    explicit CodeMap(std::size_t size) : cells_(size) {}
+
+    /// Records an instruction that the sweep met; `length` is 1..15.
+    void set_swept(std::uint64_t offset, int length, bool flagged) {
+        cells_[offset] = static_cast<std::uint8_t>((cells_[offset] & ~kLength) | length | (flagged ? kFlagged : 0));
+    }
+    void set_padding(std::uint64_t begin, std::uint64_t end) {
+        for (std::uint64_t at = begin; at < end; ++at) cells_[at] |= kPadding;
+    }
+    /// Marks an offset at which the kernel's tables add edges: see TableEdges.
+    void set_landmark(std::uint64_t offset) { cells_[offset] |= kLandmark; }
+    void set_reached(std::uint64_t offset) { cells_[offset] |= kReached; }
+
+    /// Length of the swept instruction that starts here, 0 when none does.
+    int swept_length(std::uint64_t offset) const { return cells_[offset] & kLength; }
+    bool is_flagged(std::uint64_t offset) const { return cells_[offset] & kFlagged; }
+    bool is_padding(std::uint64_t offset) const { return cells_[offset] & kPadding; }
+    bool is_landmark(std::uint64_t offset) const { return cells_[offset] & kLandmark; }
+    bool is_reached(std::uint64_t offset) const { return cells_[offset] & kReached; }
+
+    /// Says whether [offset, offset + length) shares a byte with a swept instruction that starts elsewhere.
+    bool overlaps_swept(std::uint64_t offset, int length) const;
+
+private:
+    static constexpr std::uint8_t kLength = 0x0F, kFlagged = 0x10, kReached = 0x20, kPadding = 0x40, kLandmark = 0x80;
+    std::vector<std::uint8_t> cells_;
+};
+
+/// One section under scan. Offsets are relative to the section's start; all are below bytes.size().
+struct SectionCode {
+    SectionCode(const image::Section& the_section, image::SectionIndex the_index);
+
+    const image::Section* section;
+    image::SectionIndex index;  ///< in Image::sections
+    Bytes bytes;
+    Mode mode;
+    CodeMap map;
+    std::vector<std::uint64_t> splits;  ///< offsets where an instruction must begin, sorted; the first is 0
+
+    VirtAddr address_of(std::uint64_t offset) const { return section->address + offset; }
+    /// The bytes from `offset` on, as many as a decoder may want: one more than the longest instruction.
+    Bytes window(std::uint64_t offset) const;
+    /// The offset of an address; nothing outside the section.
+    std::optional<std::uint64_t> offset_of(VirtAddr address) const;
+};
+
+/// Gives the mode in which a section's code runs.
+Mode mode_of(const image::Section& section);
+
+}  // namespace trapline::scan

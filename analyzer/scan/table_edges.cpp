@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pairs replacements with originals, and turns peers into edges.
+#include "scan/table_edges.h"
+
+#include <algorithm>
+
+namespace trapline::scan {
+namespace {
+
+/// The alternatives' originals by address.
+class Originals {
+public:
+    explicit Originals(const image::Image& image) : relocatable_(image.relocatable) {
+        for (const image::TableEntry& entry : image.tables)
+            if (entry.kind == image::TableKind::alternative_original) by_address_.push_back(&entry);
+        // Nested alternatives share their start; the longest comes first, since control goes on behind all of it.
+        std::sort(by_address_.begin(), by_address_.end(), [](const auto* a, const auto* b) {
+            if (a->code.begin != b->code.begin) return a->code.begin < b->code.begin;
+            if (a->code.end != b->code.end) return a->code.end > b->code.end;
+            return a->section < b->section;
+        });
+    }
+
+    /// The original at `address`; null when there is none or, in a relocatable image, when several sections have one.
+    const image::TableEntry* find(VirtAddr address) const {
+        const auto begin = std::partition_point(by_address_.begin(), by_address_.end(),
+                                                [&](const auto* entry) { return entry->code.begin < address; });
+        if (begin == by_address_.end() || (*begin)->code.begin != address) return nullptr;
+        if (relocatable_) {
+            const auto end = std::partition_point(begin, by_address_.end(),
+                                                  [&](const auto* entry) { return entry->code.begin == address; });
+            // A file may hold very many alternatives at one address; one look past a few is enough to refuse it.
+            if (end - begin > 16) return nullptr;
+            if (std::any_of(begin, end, [&](const auto* entry) { return entry->section != (*begin)->section; }))
+                return nullptr;
+        }
+        return *begin;
+    }
+
+private:
+    bool relocatable_;
+    std::vector<const image::TableEntry*> by_address_;
+};
+
+}  // namespace
+
+TableEdges::TableEdges(const image::Image& image, const CodePlaces& places, std::vector<SectionCode>& sections) {
+    const Originals originals(image);
+    for (const image::TableEntry& entry : image.tables) {
+        if (!entry.peer) continue;
+        if (entry.kind == image::TableKind::alternative_replacement) {
+            if (const image::TableEntry* original = originals.find(*entry.peer))
+                add_replacement(entry, *original, places, sections);
+        } else if (entry.kind == image::TableKind::exception_table || entry.kind == image::TableKind::jump_label) {
+            const auto from = places.find_in(entry.section, entry.code.begin);
+            const auto to = places.find(*entry.peer);
+            if (from && to) edges_.emplace_back(*from, *to);
+        }
+    }
+    std::sort(edges_.begin(), edges_.end());
+    edges_.erase(std::unique(edges_.begin(), edges_.end()), edges_.end());
+    std::sort(replacements_.begin(), replacements_.end(),
+              [](const Replacement& a, const Replacement& b) { return std::tie(a.begin, a.end, a.resume) < std::tie(b.begin, b.end, b.resume); });
+    for (const auto& [from, to] : edges_) sections[from.section].map.set_landmark(from.offset);
+}
+
+void TableEdges::add_replacement(const image::TableEntry& entry, const image::TableEntry& original,
+                                 const CodePlaces& places, const std::vector<SectionCode>& sections) {
+    const auto body = places.find_in(entry.section, entry.code.begin);
+    const auto site = places.find_in(original.section, original.code.begin);
+    if (!body || !site || entry.code.end <= entry.code.begin) return;
+    edges_.emplace_back(*site, *body);
+    const std::uint64_t size = sections[body->section].bytes.size();
+    const std::uint64_t end = body->offset + std::min(entry.code.size(), size - body->offset);
+    if (const auto resume = places.find_in(original.section, original.code.end))
+        replacements_.push_back({*body, end, *resume});
+}
+
+std::span<const std::pair<CodePlace, CodePlace>> TableEdges::from(CodePlace place) const {
+    const auto begin = std::partition_point(edges_.begin(), edges_.end(), [&](const auto& edge) { return edge.first < place; });
+    const auto end = std::partition_point(begin, edges_.end(), [&](const auto& edge) { return edge.first == place; });
+    return {begin, end};
+}
+
+std::optional<CodePlace> TableEdges::after_replacement(CodePlace place, std::uint64_t next) const {
+    auto after = std::partition_point(replacements_.begin(), replacements_.end(),
+                                      [&](const Replacement& body) { return body.begin <= place; });
+    if (after == replacements_.begin()) return std::nullopt;
+    const Replacement& body = *std::prev(after);
+    if (body.begin.section != place.section || next != body.end) return std::nullopt;
+    return body.resume;
+}
+
+}  // namespace trapline::scan

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Control flow that the instruction bytes do not show: alternatives, exception fixups and jump labels.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "scan/code_places.h"
+
+namespace trapline::scan {
+
+/// Edges that a kernel's tables add to the control-flow graph.
+///
+/// An alternative's replacement is copied over the original at boot: it is reached when the original is, and where its
+/// last instruction falls through, control goes on behind the original, not into the next replacement. A direct branch in
+/// a replacement is linked at the replacement's own address, and the kernel corrects the displacement while it copies so
+/// that the target stays (Linux arch/x86/kernel/alternative.c: recompute_jump and the CALL case up to 6.3,
+/// apply_relocation after), so the bytes as they stand in the file give the true target.
+class TableEdges {
+public:
+    /// Marks every place with an edge as a landmark in its section's map. In a relocatable image a peer address names no
+    /// section: an original is found by its address if exactly one section has an alternative there, and other peers are
+    /// left to the image's pointers.
+    TableEdges(const image::Image& image, const CodePlaces& places, std::vector<SectionCode>& sections);
+
+    /// Says where control may also go when the instruction at a landmark is reached. May repeat places.
+    std::span<const std::pair<CodePlace, CodePlace>> from(CodePlace place) const;
+    /// Says where control goes on when an instruction at `place` falls through to `next` and that is the end of its
+    /// alternative's replacement. Nothing when the instruction is in no replacement or not its last.
+    std::optional<CodePlace> after_replacement(CodePlace place, std::uint64_t next) const;
+
+private:
+    struct Replacement {
+        CodePlace begin;
+        std::uint64_t end = 0;
+        CodePlace resume;
+    };
+    void add_replacement(const image::TableEntry& entry, const image::TableEntry& original, const CodePlaces& places,
+                         const std::vector<SectionCode>& sections);
+
+    std::vector<std::pair<CodePlace, CodePlace>> edges_;  ///< sorted
+    std::vector<Replacement> replacements_;               ///< sorted by begin
+};
+
+}  // namespace trapline::scan
