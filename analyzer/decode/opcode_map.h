@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// The opcode maps as data (isa-specs/x86/opcode-maps.json): what follows an opcode byte, and where none is defined.
+// Enough to find the length of every instruction without a disassembler; no effects, no mnemonics.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "isa/record.h"
+#include "support/error.h"
+
+namespace trapline::decode {
+
+/// What an opcode byte is in its map.
+enum class SlotForm : std::uint8_t {
+    hole,    ///< No instruction: #UD.
+    plain,   ///< An instruction without ModRM.
+    modrm,   ///< An instruction with ModRM.
+    prefix,  ///< A legacy prefix; never an instruction by itself.
+    escape,  ///< Leads to another map (0F, 0F 38, 0F 3A, 0F 0F).
+};
+
+/// Immediate bytes after ModRM, SIB and displacement. Sizes in bytes, by effective operand size (16 | 32 | 64 bits)
+/// where they vary.
+enum class ImmediateKind : std::uint8_t {
+    none,
+    ib,           ///< 1
+    iw,           ///< 2
+    id,           ///< 4
+    iz,           ///< 2 | 4 | 4
+    iv,           ///< 2 | 4 | 8: MOV r, imm (B8-BF) only
+    jz,           ///< near branch displacement: 2 | 4, and always 4 in 64-bit mode, where Intel ignores 66
+    iw_ib,        ///< 3: ENTER
+    ib_ib,        ///< 2: EXTRQ and INSERTQ
+    far_pointer,  ///< 4 | 6: offset and selector
+    moffs,        ///< by effective address size (16 | 32 | 64 bits): 2 | 4 | 8
+};
+
+/// What ModRM.reg names, which decides whether REX.R bears on it (SDM volume 2, 2.2.1.2).
+enum class RegField : std::uint8_t {
+    reg,      ///< A general, vector, control or debug register: REX.R is its bit 3.
+    opcode,   ///< Part of the opcode: REX.R is ignored.
+    segment,  ///< A segment register: REX.R is ignored.
+};
+
+/// One opcode of one map, or one case of it. `form == hole` says #UD whatever the other fields are.
+struct Slot {
+    SlotForm form = SlotForm::hole;
+    ImmediateKind imm = ImmediateKind::none;
+    RegField reg_field = RegField::reg;
+    isa::ModRequirement mod = isa::ModRequirement::any;  ///< the other kind of operand is #UD
+    isa::OperandSize64 osize64 = isa::OperandSize64::usual;
+    isa::PrefixSet prefix;     ///< mandatory prefixes with which the slot holds an instruction
+    ModeSet modes;             ///< modes in which the slot holds an instruction
+    bool lock = false;         ///< takes LOCK when the ModRM operand is memory
+    std::uint8_t case_count = 0;
+    std::uint16_t case_begin = 0;
+};
+
+/// An exception inside a slot, by mandatory prefix, ModRM fields or mode.
+struct SlotCase {
+    std::uint8_t prefix_bits = 0;  ///< isa::PrefixSet::Bit values
+    std::uint8_t mod_bits = 0;     ///< 1 memory, 2 register
+    std::uint16_t reg_mask = 0;    ///< as isa::EncodingKey::reg; an opcode extension or segment register is below 8
+    std::uint8_t rm_mask = 0;
+    ModeSet modes;
+    Slot slot;                     ///< what holds instead, complete; has no cases of its own
+};
+
+/// The loaded maps. Immutable; lookups neither allocate nor fail.
+class OpcodeMaps {
+public:
+    /// Reads the JSON text. Fails on an unknown key or value, an opcode without a row or with two, naming the place.
+    static Result<OpcodeMaps> parse(std::string_view json, std::string_view file);
+    /// Gives the maps compiled into the program; read once, shared by all threads.
+    static const OpcodeMaps& embedded();
+
+    const Slot& slot(isa::OpcodeMap map, std::uint8_t opcode) const {
+        return slots_[static_cast<std::size_t>(map) * 256 + opcode];
+    }
+    /// Gives the first case of `slot` that applies, or `slot` itself. Fields are those of isa::EncodingKey.
+    const Slot& refine(const Slot& slot, Mode mode, isa::PrefixSet::Bit prefix, std::uint8_t mod, std::uint8_t reg,
+                       std::uint8_t rm) const;
+
+private:
+    std::array<Slot, isa::kOpcodeMapCount * 256> slots_{};
+    std::vector<SlotCase> cases_;
+};
+
+}  // namespace trapline::decode
