@@ -42,6 +42,8 @@ std::string trap_reason(const Finding& site) {
 std::string obstacle_to_absorbing(const Finding& site) {
     if (has_context(site, "alternative-replacement"))
         return "It stands in the replacement of an alternative, which the kernel copies elsewhere with its neighbours.";
+    if (has_context(site, "alternative-original"))
+        return "The kernel may write an alternative over it at boot.";
     if (has_context(site, "exception-table"))
         return "The exception table names its address, and a fault in a stub would miss the fixup.";
     if (has_context(site, "jump-label"))

@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 #include <mutex>
 #include <tbb/enumerable_thread_specific.h>
+#include <tbb/global_control.h>
+#include <tbb/info.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 #include <unordered_map>
@@ -51,7 +53,10 @@ public:
         const TableEdges edges(image_, places, sections_);
         const TableContext tables(image_);
 
-        tbb::task_arena arena(options_.jobs > 0 ? options_.jobs : static_cast<int>(tbb::task_arena::automatic));
+        const int jobs = options_.jobs > 0 ? options_.jobs : tbb::info::default_concurrency();
+        // An arena alone is held to one thread for each processor, with a warning from oneTBB.
+        const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(jobs));
+        tbb::task_arena arena(jobs);
         arena.execute([&] { sweep(); });
         const DescentResult descent = descend(image_, sections_, places, edges, *decoders_.local(), flagged_);
         const FindingWriter writer(image_, tags_, tables);

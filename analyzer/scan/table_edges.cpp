@@ -3,43 +3,33 @@
 #include "scan/table_edges.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace trapline::scan {
 namespace {
 
-/// The alternatives' originals by address.
+/// The alternatives' originals by place.
 class Originals {
 public:
-    explicit Originals(const image::Image& image) : relocatable_(image.relocatable) {
+    explicit Originals(const image::Image& image) {
         for (const image::TableEntry& entry : image.tables)
-            if (entry.kind == image::TableKind::alternative_original) by_address_.push_back(&entry);
+            if (entry.kind == image::TableKind::alternative_original) by_place_.push_back(&entry);
         // Nested alternatives share their start; the longest comes first, since control goes on behind all of it.
-        std::sort(by_address_.begin(), by_address_.end(), [](const auto* a, const auto* b) {
-            if (a->code.begin != b->code.begin) return a->code.begin < b->code.begin;
-            if (a->code.end != b->code.end) return a->code.end > b->code.end;
-            return a->section < b->section;
+        std::sort(by_place_.begin(), by_place_.end(), [](const auto* a, const auto* b) {
+            return std::tuple(a->section, a->code.begin, b->code.end) < std::tuple(b->section, b->code.begin, a->code.end);
         });
     }
 
-    /// The original at `address`; null when there is none or, in a relocatable image, when several sections have one.
-    const image::TableEntry* find(VirtAddr address) const {
-        const auto begin = std::partition_point(by_address_.begin(), by_address_.end(),
-                                                [&](const auto* entry) { return entry->code.begin < address; });
-        if (begin == by_address_.end() || (*begin)->code.begin != address) return nullptr;
-        if (relocatable_) {
-            const auto end = std::partition_point(begin, by_address_.end(),
-                                                  [&](const auto* entry) { return entry->code.begin == address; });
-            // A file may hold very many alternatives at one address; one look past a few is enough to refuse it.
-            if (end - begin > 16) return nullptr;
-            if (std::any_of(begin, end, [&](const auto* entry) { return entry->section != (*begin)->section; }))
-                return nullptr;
-        }
-        return *begin;
+    const image::TableEntry* find(image::SectionIndex section, VirtAddr address) const {
+        const auto found = std::partition_point(by_place_.begin(), by_place_.end(), [&](const auto* entry) {
+            return std::tie(entry->section, entry->code.begin) < std::tie(section, address);
+        });
+        if (found == by_place_.end() || (*found)->section != section || (*found)->code.begin != address) return nullptr;
+        return *found;
     }
 
 private:
-    bool relocatable_;
-    std::vector<const image::TableEntry*> by_address_;
+    std::vector<const image::TableEntry*> by_place_;
 };
 
 }  // namespace
@@ -49,18 +39,19 @@ TableEdges::TableEdges(const image::Image& image, const CodePlaces& places, std:
     for (const image::TableEntry& entry : image.tables) {
         if (!entry.peer) continue;
         if (entry.kind == image::TableKind::alternative_replacement) {
-            if (const image::TableEntry* original = originals.find(*entry.peer))
+            if (const image::TableEntry* original = originals.find(entry.peer_section, *entry.peer))
                 add_replacement(entry, *original, places, sections);
         } else if (entry.kind == image::TableKind::exception_table || entry.kind == image::TableKind::jump_label) {
             const auto from = places.find_in(entry.section, entry.code.begin);
-            const auto to = places.find(*entry.peer);
+            const auto to = places.find_in(entry.peer_section, *entry.peer);
             if (from && to) edges_.emplace_back(*from, *to);
         }
     }
     std::sort(edges_.begin(), edges_.end());
     edges_.erase(std::unique(edges_.begin(), edges_.end()), edges_.end());
-    std::sort(replacements_.begin(), replacements_.end(),
-              [](const Replacement& a, const Replacement& b) { return std::tie(a.begin, a.end, a.resume) < std::tie(b.begin, b.end, b.resume); });
+    std::sort(replacements_.begin(), replacements_.end(), [](const Replacement& a, const Replacement& b) {
+        return std::tie(a.begin, a.end, a.resume) < std::tie(b.begin, b.end, b.resume);
+    });
     for (const auto& [from, to] : edges_) sections[from.section].map.set_landmark(from.offset);
 }
 

@@ -18,9 +18,8 @@ namespace trapline::scan {
 /// apply_relocation after), so the bytes as they stand in the file give the true target.
 class TableEdges {
 public:
-    /// Marks every place with an edge as a landmark in its section's map. In a relocatable image a peer address names no
-    /// section: an original is found by its address if exactly one section has an alternative there, and other peers are
-    /// left to the image's pointers.
+    /// Marks every place with an edge as a landmark in its section's map. Entries that lead out of the sections under scan
+    /// are left out.
     TableEdges(const image::Image& image, const CodePlaces& places, std::vector<SectionCode>& sections);
 
     /// Says where control may also go when the instruction at a landmark is reached. May repeat places.
