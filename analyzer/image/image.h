@@ -66,6 +66,7 @@ struct TableEntry {
     SectionIndex section = 0;     ///< section of the code it speaks of
     AddressRange code;            ///< what it covers; one byte long when the table gives a point
     std::optional<VirtAddr> peer; ///< the other address, by kind
+    SectionIndex peer_section = 0;///< section of `peer`; meaningless without it
     std::string detail;           ///< e.g. "feature 9*32+20" for alternatives; empty otherwise
 };
 
@@ -91,8 +92,12 @@ struct Image {
     std::vector<TableEntry> tables;      ///< sorted by section, code.begin
     std::vector<CodePointer> pointers;   ///< sorted by section, address; no repeats
     std::vector<std::string> notes;      ///< what could not be understood, for people ("kallsyms not found: ...")
+    std::vector<std::string> facts;      ///< what was recognised and by which sign ("kallsyms: 156123 symbols, ...")
+    std::vector<SectionIndex> by_address;  ///< the sections in order of address; built by index_sections
     std::shared_ptr<const std::vector<std::uint8_t>> storage;  ///< what the sections' bytes point into
 
+    /// Fills by_address. Without it find_section walks all sections.
+    void index_sections();
     /// Finds the section that holds an address; nothing for relocatable files or gaps.
     std::optional<SectionIndex> find_section(VirtAddr address) const;
     /// Finds the symbol that covers an address: the last one at or before it in the same section.

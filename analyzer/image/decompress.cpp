@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Compressed streams through libarchive's filters, one filter exactly: a stream inside a stream is a layer of its own
+// and is counted as such.
+#include "image/decompress.h"
+
+#include <algorithm>
+#include <archive.h>
+#include <archive_entry.h>
+#include <fmt/format.h>
+#include <memory>
+
+#include "image/libarchive_error.h"
+
+namespace trapline::image {
+namespace {
+
+// Kernel payloads end where the linker script says, not where the stream does; 64 KiB blocks are libarchive's default.
+constexpr std::uint64_t kFirstReserve = 1u << 20;
+
+int filter_code(Content how) {
+    switch (how) {
+        case Content::gzip: return ARCHIVE_FILTER_GZIP;
+        case Content::bzip2: return ARCHIVE_FILTER_BZIP2;
+        case Content::xz: return ARCHIVE_FILTER_XZ;
+        case Content::lzma: return ARCHIVE_FILTER_LZMA;
+        case Content::lz4_legacy:
+        case Content::lz4_frame: return ARCHIVE_FILTER_LZ4;
+        case Content::zstd: return ARCHIVE_FILTER_ZSTD;
+        case Content::lzo:
+        case Content::elf:
+        case Content::bzimage:
+        case Content::ar:
+        case Content::pe:
+        case Content::empty:
+        case Content::unknown: return -1;
+    }
+    return -1;
+}
+
+}  // namespace
+
+Error size_limit_error(std::uint64_t limit, const std::string& name) {
+    return Error{ErrorCode::refused,
+                 fmt::format("expands to more than {} bytes, the limit of one layer (raise it with --max-size)", limit), name,
+                 std::nullopt, {}};
+}
+
+Result<std::vector<std::uint8_t>> decompress(Content how, Bytes bytes, std::uint64_t limit, const std::string& name) {
+    if (how == Content::lzo) return decompress_lzop(bytes, limit, name);
+    const int filter = filter_code(how);
+    TRAPLINE_ASSERT(filter >= 0, "decompress is for compressed content only");
+
+    ArchiveReader reader(archive_read_new());
+    if (!reader) return fail(ErrorCode::host_limit, "libarchive could not allocate a reader", name);
+    archive* const a = reader.get();
+    // append_filter switches guessing off: no filter may run that we did not name, above all no external program.
+    // raw alone refuses a stream that expands to nothing; `empty` takes that one.
+    archive_read_support_format_raw(a);
+    archive_read_support_format_empty(a);
+    if (archive_read_append_filter(a, filter) != ARCHIVE_OK)
+        return fail(ErrorCode::unsupported, fmt::format("this libarchive cannot expand {} in process", to_string(how)), name);
+    if (archive_read_open_memory(a, bytes.data(), bytes.size()) != ARCHIVE_OK)
+        return tl::unexpected(libarchive_error(a, fmt::format("damaged {} stream", to_string(how)), name));
+    archive_entry* entry = nullptr;
+    const int opened = archive_read_next_header(a, &entry);
+    if (opened == ARCHIVE_EOF) return std::vector<std::uint8_t>{};
+    if (opened != ARCHIVE_OK)
+        return tl::unexpected(libarchive_error(a, fmt::format("damaged {} stream", to_string(how)), name));
+
+    std::vector<std::uint8_t> out;
+    out.reserve(std::min(limit, kFirstReserve));
+    for (;;) {
+        const void* block = nullptr;
+        std::size_t size = 0;
+        la_int64_t offset = 0;
+        const int status = archive_read_data_block(a, &block, &size, &offset);
+        if (status == ARCHIVE_EOF) return out;
+        if (status != ARCHIVE_OK) {
+            Error error = libarchive_error(
+                a, fmt::format("damaged {} stream after {} expanded bytes", to_string(how), out.size()), name);
+            return tl::unexpected(std::move(error));
+        }
+        if (size > limit || out.size() > limit - size) return tl::unexpected(size_limit_error(limit, name));
+        const auto* data = static_cast<const std::uint8_t*>(block);
+        out.insert(out.end(), data, data + size);
+    }
+}
+
+}  // namespace trapline::image

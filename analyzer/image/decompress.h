@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Expands one compressed stream in memory, under a limit.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "image/content.h"
+#include "support/error.h"
+
+namespace trapline::image {
+
+/// Expands `bytes`, which identify() named `how` (one that is_compressed), to at most `limit` bytes. Exactly one layer
+/// is removed. Fails with `refused` naming the limit and --max-size when the stream holds more, `truncated` when it
+/// ends early, `malformed` when it is damaged. `name` is the file named in errors. Memory: the result, plus at most as
+/// much again while it grows.
+Result<std::vector<std::uint8_t>> decompress(Content how, Bytes bytes, std::uint64_t limit, const std::string& name);
+
+/// The same for a file of lzop (`89 4C 5A 4F ...`), which is how the kernel's build makes LZO payloads. Debian's
+/// libarchive has no LZO of its own: it would start the program lzop, which this never does.
+Result<std::vector<std::uint8_t>> decompress_lzop(Bytes bytes, std::uint64_t limit, const std::string& name);
+
+/// Expands one LZO1X block into `out`, which is appended to by exactly `expected` bytes
+/// (Linux Documentation/staging/lzo.rst describes the stream). Returns what was wrong, null when nothing was.
+const char* expand_lzo1x(Bytes block, std::size_t expected, std::vector<std::uint8_t>& out);
+
+/// Makes the error of a layer that would expand beyond `limit`.
+Error size_limit_error(std::uint64_t limit, const std::string& name);
+
+}  // namespace trapline::image

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// Relocation sections of an ELF image: in a module they hold what its tables point to; everywhere they name addresses
+// of code that data refers to.
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "image/elf.h"
+
+namespace trapline::image {
+namespace {
+
+// What a relocation's value is made of, as the psABIs name it: S + A, S + A - P, or B + A.
+enum class Value : std::uint8_t { absolute32, absolute64, relative32, relative64, base, other };
+
+Value value_of(std::uint32_t type, bool x86_64) {
+    if (x86_64) {
+        switch (type) {
+            case 1: return Value::absolute64;                // R_X86_64_64
+            case 6: case 7: return Value::absolute64;        // R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT
+            case 10: case 11: return Value::absolute32;      // R_X86_64_32, R_X86_64_32S
+            case 2: case 4: return Value::relative32;        // R_X86_64_PC32, R_X86_64_PLT32
+            case 24: return Value::relative64;               // R_X86_64_PC64
+            case 8: return Value::base;                      // R_X86_64_RELATIVE
+            default: return Value::other;
+        }
+    }
+    switch (type) {
+        case 1: return Value::absolute32;                    // R_386_32
+        case 6: case 7: return Value::absolute32;            // R_386_GLOB_DAT, R_386_JMP_SLOT
+        case 2: case 4: return Value::relative32;            // R_386_PC32, R_386_PLT32
+        case 8: return Value::base;                          // R_386_RELATIVE
+        default: return Value::other;
+    }
+}
+
+// The unwinder's table has an entry where each function ends, which is not where one starts.
+bool marks_only_starts(std::string_view section) { return section != ".orc_unwind_ip" && section != ".orc_unwind"; }
+
+class RelocationPass {
+public:
+    explicit RelocationPass(ElfWork& work) : work_(work) {}
+
+    Status run() {
+        for (std::uint32_t i = 1; i < work_.elf.sections.size(); ++i) {
+            const ElfSection& section = work_.elf.sections[i];
+            if (section.type != elf::kShtRel && section.type != elf::kShtRela) continue;
+            if (section.size == 0) continue;
+            if (work_.image.relocatable && !work_.image_section(section.info)) continue;  // debug information and the like
+            if (Status done = read_section(i); !done) return done;
+        }
+        std::sort(work_.fields.begin(), work_.fields.end(), [](const auto& a, const auto& b) { return a.field < b.field; });
+        return {};
+    }
+
+private:
+    Status read_section(std::uint32_t index) {
+        const ElfSection& section = work_.elf.sections[index];
+        const auto entries = read_elf_relocations(work_.layer.bytes(), index, work_.layer.name);
+        if (!entries) return tl::unexpected(entries.error());
+        if (Status ready = use_symbols(section.link, index); !ready) return ready;
+        for (const ElfRelocation& entry : *entries) {
+            const Value value = value_of(entry.type, work_.is_64_bit_code());
+            if (value == Value::other) continue;
+            std::optional<Place> field;
+            if (work_.image.relocatable)
+                field = Place{*work_.image_section(section.info), {entry.offset}};
+            else
+                field = work_.place_of(entry.offset);
+            if (!field) continue;
+            if (const auto target = resolve(entry, value, *field)) use(*field, *target, value);
+        }
+        return {};
+    }
+
+    // The relocation sections of one file all link to one table, so the last one read is kept.
+    Status use_symbols(std::uint32_t table, std::uint32_t relocations) {
+        if (table == table_) return {};
+        symbols_.clear();
+        table_ = table;
+        if (table == 0) return {};  // static files with RELATIVE entries only
+        if (table >= work_.elf.sections.size() ||
+            (work_.elf.sections[table].type != elf::kShtSymtab && work_.elf.sections[table].type != elf::kShtDynsym))
+            return fail(ErrorCode::malformed,
+                        fmt::format("relocation section {} links to section {}, which is not a symbol table", relocations, table),
+                        work_.layer.name, work_.elf.sections[relocations].offset);
+        auto read = read_elf_symbols(work_.layer.bytes(), table, work_.layer.name);
+        if (!read) return tl::unexpected(std::move(read.error()));
+        symbols_ = std::move(*read);
+        return {};
+    }
+
+    std::uint64_t addend(const ElfRelocation& entry, Value value, const Place& field) const {
+        if (entry.explicit_addend) return static_cast<std::uint64_t>(entry.addend);
+        const Section& in = work_.image.sections[field.section];
+        const ByteView view(in.bytes);
+        const std::uint64_t at = field.address - in.address;
+        if (value == Value::absolute64 || value == Value::relative64 || (value == Value::base && work_.elf.is_64))
+            return view.get<std::uint64_t>(at).value_or(0);
+        return static_cast<std::uint64_t>(std::int64_t{static_cast<std::int32_t>(view.get<std::uint32_t>(at).value_or(0))});
+    }
+
+    std::optional<Place> resolve(const ElfRelocation& entry, Value value, const Place& field) const {
+        const std::uint64_t extra = addend(entry, value, field);
+        if (value == Value::base) return work_.place_of(extra);
+        if (entry.symbol == 0 || entry.symbol >= symbols_.size()) return std::nullopt;
+        const ElfSymbol& symbol = symbols_[entry.symbol];
+        if (symbol.section == 0) return std::nullopt;
+        std::uint64_t address = symbol.value + extra;
+        if (!work_.elf.is_64) address &= 0xFFFFFFFFu;
+        if (!work_.image.relocatable) return work_.place_of(address);
+        const auto section = work_.image_section(symbol.section);
+        if (!section) return std::nullopt;
+        return Place{*section, {address}};
+    }
+
+    void use(const Place& field, const Place& target, Value value) {
+        const Section& in = work_.image.sections[field.section];
+        // A PC-relative field inside an instruction is relative to the instruction's end, which only a decoder knows;
+        // the branch it belongs to is found by following the code.
+        const bool relative = value == Value::relative32 || value == Value::relative64;
+        if (in.executable && relative) return;
+        if (work_.image.relocatable && !in.executable) work_.fields.push_back({field, target});
+        if (marks_only_starts(in.name)) work_.add_pointer(target, CodePointer::Origin::relocation);
+    }
+
+    ElfWork& work_;
+    std::uint32_t table_ = 0;
+    std::vector<ElfSymbol> symbols_;
+};
+
+}  // namespace
+
+Status load_relocations(ElfWork& work) { return RelocationPass(work).run(); }
+
+}  // namespace trapline::image
