@@ -32,19 +32,34 @@ private:
     std::vector<const image::TableEntry*> by_place_;
 };
 
+/// Length of the jump at a jump label, 0 when a NOP is there: JMP rel8 or rel32.
+std::uint64_t jump_length(const SectionCode& code, std::uint64_t offset) {
+    switch (code.bytes[offset]) {
+        case 0xEB: return 2;
+        case 0xE9: return 5;
+        default: return 0;
+    }
+}
+
 }  // namespace
 
 TableEdges::TableEdges(const image::Image& image, const CodePlaces& places, std::vector<SectionCode>& sections) {
     const Originals originals(image);
     for (const image::TableEntry& entry : image.tables) {
+        if (entry.kind == image::TableKind::alternative_original && !entry.peer) {
+            // An empty replacement leaves NOPs: ALTERNATIVE "jmp .Lend", "", FEATURE guards the code behind it.
+            add_edge(places.find_in(entry.section, entry.code.begin), places.find_in(entry.section, entry.code.end));
+        }
         if (!entry.peer) continue;
         if (entry.kind == image::TableKind::alternative_replacement) {
             if (const image::TableEntry* original = originals.find(entry.peer_section, *entry.peer))
                 add_replacement(entry, *original, places, sections);
         } else if (entry.kind == image::TableKind::exception_table || entry.kind == image::TableKind::jump_label) {
             const auto from = places.find_in(entry.section, entry.code.begin);
-            const auto to = places.find_in(entry.peer_section, *entry.peer);
-            if (from && to) edges_.emplace_back(*from, *to);
+            add_edge(from, places.find_in(entry.peer_section, *entry.peer));
+            // A label may stand in the file as a jump or as a NOP, and either may become the other.
+            if (from && entry.kind == image::TableKind::jump_label)
+                add_edge(from, places.find_in(entry.section, entry.code.begin + jump_length(sections[from->section], from->offset)));
         }
     }
     std::sort(edges_.begin(), edges_.end());
@@ -53,6 +68,10 @@ TableEdges::TableEdges(const image::Image& image, const CodePlaces& places, std:
         return std::tie(a.begin, a.end, a.resume) < std::tie(b.begin, b.end, b.resume);
     });
     for (const auto& [from, to] : edges_) sections[from.section].map.set_landmark(from.offset);
+}
+
+void TableEdges::add_edge(std::optional<CodePlace> from, std::optional<CodePlace> to) {
+    if (from && to && *from != *to) edges_.emplace_back(*from, *to);
 }
 
 void TableEdges::add_replacement(const image::TableEntry& entry, const image::TableEntry& original,

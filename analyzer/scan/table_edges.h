@@ -12,7 +12,8 @@ namespace trapline::scan {
 /// Edges that a kernel's tables add to the control-flow graph.
 ///
 /// An alternative's replacement is copied over the original at boot: it is reached when the original is, and where its
-/// last instruction falls through, control goes on behind the original, not into the next replacement. A direct branch in
+/// last instruction falls through, control goes on behind the original, not into the next replacement. So it does behind
+/// an original whose replacement is empty, and behind a jump label, which may be a NOP. A direct branch in
 /// a replacement is linked at the replacement's own address, and the kernel corrects the displacement while it copies so
 /// that the target stays (Linux arch/x86/kernel/alternative.c: recompute_jump and the CALL case up to 6.3,
 /// apply_relocation after), so the bytes as they stand in the file give the true target.
@@ -34,6 +35,7 @@ private:
         std::uint64_t end = 0;
         CodePlace resume;
     };
+    void add_edge(std::optional<CodePlace> from, std::optional<CodePlace> to);
     void add_replacement(const image::TableEntry& entry, const image::TableEntry& original, const CodePlaces& places,
                          const std::vector<SectionCode>& sections);
 

@@ -150,6 +150,24 @@ TEST_CASE("scan: exception fixups and jump-label targets are reached with their 
     CHECK(document.findings[0].context[0].detail == "fixup 0x1003");
 }
 
+TEST_CASE("scan: code behind a jump that the kernel may turn into NOPs is reached") {
+    // jmp 1003; cli; ret
+    SECTION("an alternative without replacement") {
+        CodeImage code;
+        const auto text = code.add(".text", 0x1000, "EB01 FA C3");
+        code.pointer(text, 0x1000);
+        code.table(TableKind::alternative_original, text, 0x1000, 0x1002);
+        CHECK(brief(code.scan()) == Lines{"1002 cli reached"});
+    }
+    SECTION("a jump label") {
+        CodeImage code;
+        const auto text = code.add(".text", 0x1000, "EB01 FA C3");
+        code.pointer(text, 0x1000);
+        code.table(TableKind::jump_label, text, 0x1000, 0x1001, VirtAddr{0x1003});
+        CHECK(brief(code.scan()) == Lines{"1002 cli reached"});
+    }
+}
+
 TEST_CASE("scan: .init sections and LOCK sites show in the context") {
     CodeImage code;
     const auto text = code.add(".init.text", 0x1000, "FA C3");
