@@ -2,6 +2,8 @@
 // The opcode slots that change the instruction pointer; every other one falls through.
 #include "scan/control_flow.h"
 
+#include <string_view>
+
 #include "decode/structure.h"
 
 namespace trapline::scan {
@@ -108,7 +110,14 @@ ControlFlow one_byte(const Structure& insn, Bytes bytes, VirtAddr address) {
 
 }  // namespace
 
+int emulation_prefix_length(Bytes bytes) {
+    if (bytes.size() < 5 || bytes[0] != 0x0F || bytes[1] != 0x0B) return 0;
+    const std::string_view letters(reinterpret_cast<const char*>(bytes.data()) + 2, 3);
+    return letters == "xen" || letters == "kvm" ? 5 : 0;
+}
+
 ControlFlow control_flow(Bytes bytes, Mode mode, VirtAddr address) {
+    if (emulation_prefix_length(bytes) != 0) return {};
     const Structure insn = decode::parse_structure(decode::OpcodeMaps::embedded(), bytes, mode);
     // Statuses other than ok still come with length and key where a record may overrule them (a legal LOCK).
     if (insn.length == 0) return {};

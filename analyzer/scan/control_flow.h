@@ -36,6 +36,11 @@ struct ControlFlow {
     }
 };
 
+/// Gives the length, 5, of a paravirtual emulation prefix at the start of `bytes`, else 0: UD2 with the letters "xen" or
+/// "kvm" behind it asks the hypervisor to emulate the instruction that follows (Linux arch/x86/include/asm/emulate_prefix.h).
+/// The letters are data, and control goes on behind them.
+int emulation_prefix_length(Bytes bytes);
+
 /// Classifies the instruction at the start of `insn`, which stands at `address`.
 /// Bytes that the opcode maps cannot parse fall through. In 64-bit mode 66 E9 takes a rel32, as Intel's CPUs do (AMD's
 /// take a rel16 there). Source: Intel SDM volume 2, appendix A and the instructions' pages; "JMP" and "Jcc" for the wrap

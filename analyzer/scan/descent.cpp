@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "scan/control_flow.h"
+#include "scan/sweep.h"
 
 namespace trapline::scan {
 namespace {
@@ -97,7 +98,7 @@ private:
     /// Decodes where the sweep has no start, and notes what it finds; 0 when no instruction is there.
     int decode_off_sweep(CodePlace place) {
         SectionCode& code = sections_[place.section];
-        const decode::Reconciler::Brief insn = decoder_.brief(code.window(place.offset), code.mode);
+        const decode::Reconciler::Brief insn = decode_brief(code.window(place.offset), code.mode, decoder_);
         if (insn.length <= 0) return 0;
         const bool hidden = code.map.overlaps_swept(place.offset, insn.length);
         if (hidden)

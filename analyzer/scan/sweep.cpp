@@ -83,7 +83,7 @@ void sweep_region(std::uint64_t begin, std::uint64_t end, std::size_t section, S
             }
         }
         // The window passes the split, so that an instruction which runs over it is seen as such.
-        const decode::Reconciler::Brief insn = decoder.brief(code.window(at), code.mode);
+        const decode::Reconciler::Brief insn = decode_brief(code.window(at), code.mode, decoder);
         if (insn.length <= 0) {
             ++counts.undecodable_bytes;
             ++at;
@@ -116,6 +116,11 @@ std::span<const T> of_section(const std::vector<T>& list, image::SectionIndex se
 }
 
 }  // namespace
+
+decode::Reconciler::Brief decode_brief(Bytes window, Mode mode, decode::Reconciler& decoder) {
+    if (const int length = emulation_prefix_length(window); length != 0) return {length, nullptr};
+    return decoder.brief(window, mode);
+}
 
 std::vector<std::uint64_t> find_splits(const image::Image& image, image::SectionIndex section) {
     const image::Section& code = image.sections[section];

@@ -30,6 +30,9 @@ struct SweepCounts {
     std::vector<Straddler> flagged_straddlers;
 };
 
+/// Decodes briefly; a paravirtual emulation prefix counts as one instruction of no form.
+decode::Reconciler::Brief decode_brief(Bytes window, Mode mode, decode::Reconciler& decoder);
+
 /// Gives the offsets in a section at which an instruction must begin: its start, every symbol, and the
 /// places that kernel tables name as the start of an instruction (alternatives and their replacements, exception table,
 /// jump labels). Other tables and pointers may point at prefixes or data, so they do not split. Sorted, the first is 0.

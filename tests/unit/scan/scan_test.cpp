@@ -108,6 +108,13 @@ TEST_CASE("scan: a call is taken to return, UD2 is not, and INT3 behind a call e
     CHECK(brief(code.scan()) == Lines{"1005 cli reached", "1008 sti swept", "1010 cli swept"});
 }
 
+TEST_CASE("scan: the letters of Xen's emulation prefix are not OUTSB") {
+    CodeImage code;
+    const auto text = code.add(".text", 0x1000, "0F0B 78656E 0FA2 C3");  // ud2; "xen"; cpuid; ret
+    code.pointer(text, 0x1000);
+    CHECK(brief(code.scan()) == Lines{"1005 cpuid reached"});
+}
+
 TEST_CASE("scan: undecodable bytes are counted one at a time") {
     CodeImage code;
     const auto text = code.add(".text", 0x1000, "06 06 FA 0F");  // PUSH ES is no instruction in 64-bit mode; 0F is cut
