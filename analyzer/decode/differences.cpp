@@ -13,6 +13,7 @@ namespace {
 
 using isa::JsonCursor;
 
+constexpr std::size_t kSlotCount = static_cast<std::size_t>(isa::kOpcodeMapCount) * 256;
 constexpr std::uint8_t kWithout = 1, kWith = 2;
 
 /// Reads an optional boolean condition as bits.
@@ -54,16 +55,22 @@ Difference read_row(const JsonCursor& row, const std::function<void(std::size_t)
     read_says(row, out);
     out.truly_valid = out.truth != "invalid";
     const auto match = row.member("match", true);
-    if (!match || !match->is_object({"map", "opcode", "prefix", "mod", "reg", "rm", "lock", "has_66", "modes"})) return out;
+    if (!match || !match->is_object({"map", "opcode", "prefix", "mod", "reg", "rm", "lock", "has_66", "rex_ignored", "modes"})) return out;
     out.prefix_bits = read_prefixes(*match, kAnyPrefix);
     out.mod_bits = read_mod_bits(*match);
     out.reg_mask = read_mask(*match, "reg", 16);
     out.rm_mask = static_cast<std::uint8_t>(read_mask(*match, "rm", 8));
     out.lock_bits = read_condition(*match, "lock");
     out.has_66_bits = read_condition(*match, "has_66");
+    out.rex_ignored_bits = read_condition(*match, "rex_ignored");
     if (const auto modes = match->member("modes")) out.modes = read_modes(*modes);
-    std::string map_name;
-    match->read("map", map_name, true);
+    const auto map_member = match->member("map");
+    out.has_map = map_member.has_value();
+    if (!out.has_map) {
+        for (std::size_t slot = 0; slot < kSlotCount; ++slot) visit(slot);
+        return out;
+    }
+    const std::string map_name = map_member->string().value_or("");
     const auto map = isa::parse_opcode_map(map_name);
     if (!map) match->refuse(fmt::format("found map \"{}\", expected one of isa-specs/README.md", map_name));
     const auto opcodes = match->member("opcode", true);
@@ -80,7 +87,8 @@ Result<DecoderDifferences> DecoderDifferences::parse(std::string_view json, std:
         return fail(ErrorCode::malformed, "found text that is not JSON, expected the decoder differences", std::string(file));
     std::vector<Error> errors;
     DecoderDifferences out;
-    out.slots_.resize(static_cast<std::size_t>(isa::kOpcodeMapCount) * 256);
+    out.slots_.resize(kSlotCount);
+    out.corrects_llvm_.resize(kSlotCount);
     const JsonCursor root(document, std::string(file), "", errors);
     if (root.is_object({"schema", "title", "reading", "spellings", "rows"})) {
         std::string schema;
@@ -106,6 +114,9 @@ Result<DecoderDifferences> DecoderDifferences::parse(std::string_view json, std:
         }
     }
     if (!errors.empty()) return tl::unexpected(errors.front());
+    for (std::size_t slot = 0; slot < kSlotCount; ++slot)
+        for (std::uint16_t index : out.slots_[slot])
+            if (out.rows_[index].has_map && out.rows_[index].decoder == "llvm-mc") out.corrects_llvm_[slot] = true;
     return out;
 }
 
@@ -119,13 +130,15 @@ const DecoderDifferences& DecoderDifferences::embedded() {
     return differences;
 }
 
-const Difference* DecoderDifferences::find(std::string_view decoder, const isa::EncodingKey& key, Says says,
+const Difference* DecoderDifferences::find(std::string_view decoder, const Structure& structure, Says says,
                                            std::string_view mnemonic) const {
+    const isa::EncodingKey& key = structure.key;
     for (std::uint16_t index : slots_[static_cast<std::size_t>(key.map) * 256 + key.opcode]) {
         const Difference& row = rows_[index];
         if (row.decoder != decoder || row.says != says) continue;
         if (!row.modes.contains(key.mode) || (row.prefix_bits & key.prefix) == 0) continue;
         if ((row.lock_bits & (key.lock ? kWith : kWithout)) == 0 || (row.has_66_bits & (key.has_66 ? kWith : kWithout)) == 0) continue;
+        if ((row.rex_ignored_bits & (structure.rex_ignored ? kWith : kWithout)) == 0) continue;
         if (key.has_modrm) {
             if ((row.mod_bits & (key.mod == 3 ? kRegisterBit : kMemoryBit)) == 0) continue;
             if ((row.reg_mask >> key.reg & 1) == 0 || (row.rm_mask >> key.rm & 1) == 0) continue;

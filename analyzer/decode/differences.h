@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "decode/decoder.h"
+#include "decode/structure.h"
 
 namespace trapline::decode {
 
@@ -35,6 +36,8 @@ struct Difference {
     std::uint8_t has_66_bits = 0;       ///< 1 without 66, 2 with it (legacy maps)
     Says says = Says::invalid;
     std::string mnemonic;               ///< for Says::mnemonic: what it says; empty for any
+    std::uint8_t rex_ignored_bits = 0;  ///< 1 without a REX that does not count, 2 with one
+    bool has_map = true;                ///< speaks of certain opcodes, not of all
     bool truly_valid = true;
     std::string truth;                  ///< "invalid", "valid" or the mnemonic, for people
     std::string reason;
@@ -49,11 +52,11 @@ public:
     /// Gives the rows compiled into the program; read once, shared by all threads.
     static const DecoderDifferences& embedded();
 
-    /// Finds the row that explains why `decoder` says `says` of an instruction with `key`; `mnemonic` is the witness's.
-    const Difference* find(std::string_view decoder, const isa::EncodingKey& key, Says says, std::string_view mnemonic) const;
-    /// Says whether any row speaks of an opcode; a cheap filter for sweeps.
-    bool mentions(isa::OpcodeMap map, std::uint8_t opcode) const {
-        return !slots_[static_cast<std::size_t>(map) * 256 + opcode].empty();
+    /// Finds the row that explains why `decoder` says `says` of an instruction; `mnemonic` is the witness's.
+    const Difference* find(std::string_view decoder, const Structure& structure, Says says, std::string_view mnemonic) const;
+    /// Says whether a row corrects LLVM at this very opcode; a cheap filter for sweeps.
+    bool corrects_llvm(isa::OpcodeMap map, std::uint8_t opcode) const {
+        return corrects_llvm_[static_cast<std::size_t>(map) * 256 + opcode];
     }
     /// Says whether two mnemonics name one instruction ("popfl" and "popfd").
     bool same_mnemonic(std::string_view left, std::string_view right) const;
@@ -62,7 +65,8 @@ public:
 
 private:
     std::vector<Difference> rows_;
-    std::vector<std::vector<std::uint16_t>> slots_;  ///< row numbers by map * 256 + opcode
+    std::vector<std::vector<std::uint16_t>> slots_;   ///< row numbers by map * 256 + opcode, in file order
+    std::vector<bool> corrects_llvm_;                 ///< by map * 256 + opcode
     std::unordered_map<std::string, int> spellings_;  ///< group number by mnemonic
 };
 

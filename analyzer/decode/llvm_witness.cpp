@@ -95,7 +95,12 @@ public:
         Opinion opinion;
         raw_.clear();
         llvm::raw_string_ostream stream(raw_);
+        unsigned last_prefix = 0;  // opcode 0 is PHI, which no bytes decode to
         const int length = walk(bytes, target, address.value, [&](const llvm::MCInst& insn, std::uint64_t at) {
+            // LOCK LOCK ADD is one instruction with a redundant prefix: say the prefix once.
+            const bool repeated = target.is_prefix[insn.getOpcode()] && insn.getOpcode() == last_prefix;
+            last_prefix = insn.getOpcode();
+            if (repeated) return;
             target.printer->printInst(&insn, at, "", *target.subtarget, stream);
             stream << ' ';
         });
@@ -121,8 +126,9 @@ private:
             const llvm::ArrayRef<std::uint8_t> rest(bytes.data() + done, limit - done);
             const auto status = target.disassembler->getInstruction(insn_, size, rest, address + done, llvm::nulls());
             if (status != llvm::MCDisassembler::Success || size == 0 || size > limit - done) return 0;
-            visit(insn_, address + done);
             done += size;
+            // The printer adds a branch displacement to the address it is given: that of the next instruction.
+            visit(insn_, address + done);
             if (!target.is_prefix[insn_.getOpcode()]) return static_cast<int>(done);
         }
         return 0;

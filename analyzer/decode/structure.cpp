@@ -63,9 +63,11 @@ private:
                 default:
                     if (mode_ != Mode::long64 || (byte & 0xF0) != 0x40) return true;
                     // REX counts only directly before the opcode; another prefix or REX behind it cancels it.
+                    if (out_.rex != 0) out_.rex_ignored = true;
                     out_.rex = byte;
                     continue;
             }
+            if (out_.rex != 0) out_.rex_ignored = true;
             out_.rex = 0;
         }
     }
