@@ -74,5 +74,6 @@ Run add_scan(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_audit(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_corpus(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_doctor(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
+Run add_manual(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 
 }  // namespace trapline::cli

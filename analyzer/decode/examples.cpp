@@ -11,11 +11,16 @@ namespace trapline::decode {
 
 namespace {
 
-// Forms of old or single-vendor CPUs exist under few profiles: the first that has the form and the mode will do.
+// Forms of old or single-vendor CPUs exist under few profiles. Two vendors may each have a record for the same bytes, so
+// a profile of the record's vendor alone comes first; else the first that has the form and the mode will do.
 const isa::Profile* profile_for(const isa::Database& database, const isa::Record& record, Mode mode) {
-    for (const isa::Profile& profile : database.profiles)
-        if (isa::exists_in(record, profile) && profile.modes.contains(mode)) return &profile;
-    return nullptr;
+    const isa::Profile* found = nullptr;
+    for (const isa::Profile& profile : database.profiles) {
+        if (!isa::exists_in(record, profile) || !profile.modes.contains(mode)) continue;
+        if (!record.vendor.empty() && profile.vendors.size() == 1) return &profile;
+        if (found == nullptr) found = &profile;
+    }
+    return found;
 }
 
 }  // namespace

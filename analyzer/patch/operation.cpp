@@ -109,6 +109,7 @@ PlanDocument plan_operations(const ScanDocument& scan, const isa::Database& data
         Choice choice = choose(finding, record);
         PlannedSite site;
         site.address = finding.address;
+        site.part = finding.part;
         site.section = finding.section;
         site.symbol = finding.symbol;
         site.symbol_offset = finding.symbol_offset;

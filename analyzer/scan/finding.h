@@ -34,6 +34,7 @@ struct DecoderNote {
 struct Finding {
     std::uint64_t address = 0;
     std::uint64_t file_offset = 0;
+    std::string part;                    ///< of a bzImage: "setup", "stub" or "payload"; else empty
     std::string section;
     std::string symbol;                  ///< empty when unknown
     std::uint64_t symbol_offset = 0;
@@ -54,6 +55,7 @@ struct Finding {
 
 /// What became of a section's bytes: size = bytes of `instructions` + padding + undecodable + straddling.
 struct SectionSummary {
+    std::string part;                    ///< as in Finding
     std::string name;
     std::uint64_t address = 0, size = 0;
     std::uint64_t instructions = 0;       ///< met by the sweep, filler not among them
@@ -78,10 +80,13 @@ struct ScanDocument {
     double seconds = 0;                                   ///< wall time; not written where output must be reproducible
 };
 
+/// Makes one document of the scans of a bzImage's parts, in the order given; facts are those of the payload (the last).
+ScanDocument merge_parts(std::string image, std::vector<ScanDocument> parts);
+
 /// One critical or privileged site and what would be done about it. (The complete plan of a later version extends it.)
 struct PlannedSite {
     std::uint64_t address = 0;
-    std::string section, symbol;
+    std::string part, section, symbol;
     std::uint64_t symbol_offset = 0;
     std::string source_file;
     std::uint32_t source_line = 0;

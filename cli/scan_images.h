@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// What scan and audit share: opening every image of a path, scanning it, and putting a bzImage's parts together.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "cli/command.h"
+#include "image/image.h"
+#include "scan/scanner.h"
+
+namespace trapline::cli {
+
+/// Options of both commands, as CLI.md names them.
+struct ScanImagesOptions {
+    std::vector<std::string> images;
+    std::string profile = "base";
+    std::string section;
+    std::string raw;         ///< "16", "32" or "64"; empty for images with a format
+    std::string base = "0";  ///< address of the first raw byte
+    int jobs = 0;
+    bool count_all = false;
+    std::uint64_t max_size = std::uint64_t{1} << 30;
+
+    /// Adds the options to a command.
+    void add_to(CLI::App& command);
+};
+
+/// Scans every image in every path and hands the documents out one at a time, so that only one is in memory. An image
+/// that cannot be opened is reported with `on_error` and the rest goes on. Gives the exit code: kDone, kBadInput or kUsage.
+int scan_images(const ScanImagesOptions& options, const GlobalOptions& global, const isa::Database& database, const classify::TagTable& tags,
+                const std::function<void(ScanDocument&&)>& on_scan, const std::function<void(const Error&)>& on_error);
+
+}  // namespace trapline::cli
