@@ -12,6 +12,9 @@
 namespace trapline::decode {
 namespace {
 
+/// Stands for the mnemonic of an instruction that is defined but that no decoder here can name.
+constexpr const char* kUnnamed = "(unnamed)";
+
 /// What the opcode maps and the records know by themselves.
 struct OwnJudgement {
     enum class Answer : std::uint8_t { valid, invalid, ask_witnesses } answer = Answer::ask_witnesses;
@@ -189,14 +192,18 @@ void Reconciler::Impl::note(Decoded& decoded, const Witness& witness, const Opin
 void Reconciler::Impl::describe(Decoded& decoded, const Settled& settled, const Opinion& by_llvm, const Opinion& by_capstone) const {
     const auto agrees = [&](const Opinion& opinion) { return opinion.valid && opinion.length == decoded.length; };
     const bool llvm_agrees = agrees(by_llvm), capstone_agrees = agrees(by_capstone);
+    // A row's truth is a mnemonic unless it is "valid" or speaks of several.
+    const bool row_names = settled.row != nullptr && settled.row->truth != "valid" && settled.row->truth.find(' ') == std::string::npos;
     if (decoded.record != nullptr) {
         decoded.mnemonic = decoded.record->mnemonic;
     } else if (llvm_agrees) {
         decoded.mnemonic = by_llvm.mnemonic;
+    } else if (row_names) {
+        decoded.mnemonic = settled.row->truth;
     } else if (capstone_agrees) {
         decoded.mnemonic = by_capstone.mnemonic;
     } else {
-        decoded.mnemonic = by_llvm.valid ? by_llvm.mnemonic : settled.row != nullptr ? settled.row->truth : by_capstone.mnemonic;
+        decoded.mnemonic = by_llvm.valid ? by_llvm.mnemonic : kUnnamed;
     }
     for (const Opinion* opinion : {&by_llvm, &by_capstone}) {
         if (agrees(*opinion) && differences.same_mnemonic(opinion->mnemonic, decoded.mnemonic)) {
