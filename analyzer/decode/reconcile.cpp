@@ -125,7 +125,10 @@ OwnJudgement Reconciler::Impl::judge(const Structure& structure, Bytes bytes) co
     own.record = database.match(structure.key, profile);
     if (own.record != nullptr) {
         own.answer = Answer::valid;
-        if (structure.key.lock && !own.record->encoding.lock_allowed) {
+        // A record that needs LOCK knows more than the maps; one that allows it leaves the operand's kind to them.
+        const isa::Encoding& encoding = own.record->encoding;
+        const bool lock_is_legal = encoding.requires_lock || (encoding.lock_allowed && structure.status != StructureStatus::lock_illegal);
+        if (structure.key.lock && !lock_is_legal) {
             own = OwnJudgement{.answer = Answer::invalid, .reason = StructureStatus::lock_illegal};
         }
         return own;

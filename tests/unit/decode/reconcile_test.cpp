@@ -73,6 +73,7 @@ TEST_CASE("reconcile: instructions of records and others", "[decode]") {
         {"48660511221122", k64, 5, "add", false},      // LLVM loses 66 behind a REX that does not count
         {"660f3810c1", k16p, 5, "(unnamed)", false},       // both take 66 for an operand size in 16-bit code
         {"f04883400801", k64, 6, "add", false},
+        {"f0ff00", k64, 3, "inc", false},
     }));
     INFO(row.hex << " in " << to_string(row.mode));
     const Decoded decoded = verdict_on(row.hex, row.mode);
@@ -108,6 +109,8 @@ TEST_CASE("reconcile: what processors reject", "[decode]") {
         {"f00faef0", k64},
         {"f00f22d8", k64},   // LOCK reaches CR8 by CR0 only
         {"f089c8", k64},
+        {"f0ffc0", k64},     // INC takes LOCK in memory only
+        {"0f24c0", k32},     // there never was a TR0
         {"c5f877", k16r},
         {"0f", k64},
         {"", k64},
