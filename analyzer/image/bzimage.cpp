@@ -219,10 +219,19 @@ Result<Layer> open_bzimage_payload(const Layer& layer, const BzImage& header, co
                     fmt::format("payload begins with {}, expected gzip, bzip2, lzma, xz, lzo, lz4, zstd or ELF", to_hex(*head)), name,
                     header.payload_offset);
     }
-    // Makefile.lib: gzip ends with the expanded size of itself; after the others the build appends it.
-    if (content != Content::gzip && payload.size() > 4) payload = payload.first(payload.size() - 4);
+    // scripts/Makefile.lib: gzip ends with the expanded size of itself; after the others the build appends it.
+    std::uint64_t recorded = 0;
+    if (content != Content::gzip && payload.size() > 4) {
+        recorded = *ByteView(payload).get<std::uint32_t>(payload.size() - 4);
+        payload = payload.first(payload.size() - 4);
+    }
     auto expanded = decompress(content, payload, options.max_decompressed, name);
     if (!expanded) return tl::unexpected(std::move(expanded.error()));
+    // Legacy LZ4 frames have no end marker: a lost block shows only here.
+    if (expanded->size() < recorded)
+        return fail(ErrorCode::truncated,
+                    fmt::format("payload expands to {} bytes, but {} are recorded after it", expanded->size(), recorded), name,
+                    header.payload_offset);
     Layer inner = inner_layer(outer, std::move(*expanded), to_string(content), "payload");
     return inner;
 }

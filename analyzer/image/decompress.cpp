@@ -54,16 +54,14 @@ Result<std::vector<std::uint8_t>> decompress(Content how, Bytes bytes, std::uint
     if (!reader) return fail(ErrorCode::host_limit, "libarchive could not allocate a reader", name);
     archive* const a = reader.get();
     // append_filter switches guessing off: no filter may run that we did not name, above all no external program.
-    // raw alone refuses a stream that expands to nothing; `empty` takes that one.
-    archive_read_support_format_raw(a);
-    archive_read_support_format_empty(a);
+    // set_format, not support_format: when the first block is damaged, guessing would hide it behind "unrecognized format".
+    archive_read_set_format(a, ARCHIVE_FORMAT_RAW);
     if (archive_read_append_filter(a, filter) != ARCHIVE_OK)
         return fail(ErrorCode::unsupported, fmt::format("this libarchive cannot expand {} in process", to_string(how)), name);
     if (archive_read_open_memory(a, bytes.data(), bytes.size()) != ARCHIVE_OK)
         return tl::unexpected(libarchive_error(a, fmt::format("damaged {} stream", to_string(how)), name));
     archive_entry* entry = nullptr;
     const int opened = archive_read_next_header(a, &entry);
-    if (opened == ARCHIVE_EOF) return std::vector<std::uint8_t>{};
     if (opened != ARCHIVE_OK)
         return tl::unexpected(libarchive_error(a, fmt::format("damaged {} stream", to_string(how)), name));
 
@@ -74,7 +72,12 @@ Result<std::vector<std::uint8_t>> decompress(Content how, Bytes bytes, std::uint
         std::size_t size = 0;
         la_int64_t offset = 0;
         const int status = archive_read_data_block(a, &block, &size, &offset);
-        if (status == ARCHIVE_EOF) return out;
+        if (status == ARCHIVE_EOF) {
+            // The filters take a file that ends inside the stream's header for the end of everything.
+            if (out.empty())
+                return fail(ErrorCode::truncated, fmt::format("the {} stream is cut in its header or expands to nothing", to_string(how)), name, 0);
+            return out;
+        }
         if (status != ARCHIVE_OK) {
             Error error = libarchive_error(
                 a, fmt::format("damaged {} stream after {} expanded bytes", to_string(how), out.size()), name);

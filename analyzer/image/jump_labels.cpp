@@ -7,8 +7,6 @@ namespace trapline::image {
 namespace {
 
 constexpr std::uint64_t kFewest = 8;
-// Code and target of a label are parts of one function, if not always of one section.
-constexpr std::uint64_t kFarthest = 1u << 20;
 
 // What a label's code is before it is patched: a nop of 2 or 5 bytes, or a jump over it.
 bool is_patchable(ByteView code, std::uint64_t at) {
@@ -51,9 +49,8 @@ private:
         const Section& in = work_.image.sections[code->section];
         if (!is_patchable(ByteView(in.bytes), code->address - in.address)) return false;
         const auto target = fields_.relative_code(section, at + 4);
-        if (!target || target->section != code->section || *target == *code) return false;
-        const std::uint64_t apart = target->address > code->address ? target->address - code->address : code->address - target->address;
-        return apart <= kFarthest;
+        // Both are parts of one function. How far apart says nothing: its cold part may lie at the end of .text.
+        return target && target->section == code->section && *target != *code;
     }
 
     const ElfWork& work_;

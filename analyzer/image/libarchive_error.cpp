@@ -12,7 +12,8 @@ Error libarchive_error(archive* a, std::string doing, const std::string& name) {
     const std::string said = text ? text : "no reason given";
     // The library has no error code for "ended early"; its filters all say it in one of these words.
     const bool truncated = said.find("runcated") != std::string::npos || said.find("nexpected end") != std::string::npos ||
-                           said.find("premature") != std::string::npos;
+                           said.find("premature") != std::string::npos ||
+                           said.find("No progress is possible") != std::string::npos;  // liblzma at an early end
     const la_int64_t consumed = archive_filter_bytes(a, -1);
     Error error;
     error.code = truncated ? ErrorCode::truncated : ErrorCode::malformed;
