@@ -3,6 +3,8 @@
 #include "cli/command.h"
 
 #include <fmt/core.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,8 +48,23 @@ const isa::Profile* find_profile(const isa::Database& database, const std::strin
     return nullptr;
 }
 
-void print_error(const Error& error) { fmt::print(stderr, "trapline: error: {}\n", error.describe()); }
-void print_warning(const std::string& text) { fmt::print(stderr, "trapline: warning: {}\n", text); }
+namespace {
+
+// Diagnostics go to stderr at once, in the form "trapline: error: ...", whatever stdout is doing.
+spdlog::logger& diagnostics() {
+    static const std::shared_ptr<spdlog::logger> kLogger = [] {
+        auto logger = spdlog::stderr_logger_st("trapline");
+        logger->set_pattern("%n: %l: %v");
+        logger->flush_on(spdlog::level::trace);
+        return logger;
+    }();
+    return *kLogger;
+}
+
+}  // namespace
+
+void print_error(const Error& error) { diagnostics().error("{}", error.describe()); }
+void print_warning(const std::string& text) { diagnostics().warn("{}", text); }
 
 int exit_code(const Error& error) { return error.code == ErrorCode::host_limit ? kHostLimit : kBadInput; }
 
