@@ -47,11 +47,22 @@ Status check_range(const Piece& piece, bool is_64, const std::string& file) {
                 file, piece.offset);
 }
 
+// gABI: "No byte in a file resides in more than one section." Without this, sections that are not loaded (symbols,
+// relocations) could make a small file cost the work of a huge one.
+Status check_all_sections(const ElfWork& work) {
+    std::vector<Piece> pieces;
+    for (std::size_t i = 1; i < work.elf.sections.size(); ++i) {
+        const ElfSection& section = work.elf.sections[i];
+        if (section.type == elf::kShtNull || section.type == elf::kShtNobits || section.size == 0) continue;
+        pieces.push_back({{}, fmt::format("section {} ({})", i, section.name), 0, section.offset, section.size, false, false});
+    }
+    return check_overlap(pieces, &Piece::offset, "file bytes", work.layer.name);
+}
+
 Status add_pieces(ElfWork& work, std::vector<Piece> pieces) {
     const std::string& file = work.layer.name;
     for (const Piece& piece : pieces)
         if (Status fits = check_range(piece, work.elf.is_64, file); !fits) return fits;
-    if (Status apart = check_overlap(pieces, &Piece::offset, "file bytes", file); !apart) return apart;
     if (!work.image.relocatable)
         if (Status apart = check_overlap(pieces, &Piece::address, "addresses", file); !apart) return apart;
     for (Piece& piece : pieces) {
@@ -88,8 +99,10 @@ void load_build_id(ElfWork& work) {
         if (!work.image.build_id.empty()) return;
     }
     constexpr std::uint32_t kPtNote = 4;
+    constexpr int kMaxNoteSegments = 16;
+    int tries = kMaxNoteSegments;  // segments, unlike sections, may all cover the same bytes
     for (const ElfSegment& segment : work.elf.segments) {
-        if (segment.type != kPtNote) continue;
+        if (segment.type != kPtNote || tries-- <= 0) continue;
         const auto notes = work.layer.view().slice(segment.offset, segment.file_size);
         if (notes) work.image.build_id = find_build_id(*notes);
         if (!work.image.build_id.empty()) return;
@@ -152,6 +165,7 @@ Status load_sections(ElfWork& work) {
         pieces.push_back({section.name, fmt::format("section {} ({})", i, section.name), work.image.relocatable ? 0 : section.address,
                           section.offset, section.size, executable, (section.flags & elf::kShfWrite) != 0});
     }
+    if (Status apart = check_all_sections(work); !apart) return apart;
     const bool loads_code = std::any_of(work.elf.segments.begin(), work.elf.segments.end(), [](const ElfSegment& segment) {
         return segment.type == elf::kPtLoad && (segment.flags & elf::kPfX) && segment.file_size != 0;
     });
@@ -175,6 +189,7 @@ Status load_sections(ElfWork& work) {
         pieces.push_back({fmt::format("segment{}", i), fmt::format("program header {}", i), segment.address, segment.offset,
                           segment.file_size, (segment.flags & elf::kPfX) != 0, (segment.flags & elf::kPfW) != 0});
     }
+    if (Status apart = check_overlap(pieces, &Piece::offset, "file bytes", work.layer.name); !apart) return apart;
     return add_pieces(work, std::move(pieces));
 }
 

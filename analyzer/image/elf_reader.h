@@ -17,7 +17,7 @@ namespace trapline::image {
 namespace elf {
 inline constexpr std::uint32_t kPtLoad = 1;
 inline constexpr std::uint32_t kPfX = 1, kPfW = 2;
-inline constexpr std::uint32_t kShtSymtab = 2, kShtRela = 4, kShtNote = 7, kShtNobits = 8, kShtRel = 9, kShtDynsym = 11;
+inline constexpr std::uint32_t kShtNull = 0, kShtSymtab = 2, kShtRela = 4, kShtNote = 7, kShtNobits = 8, kShtRel = 9, kShtDynsym = 11;
 inline constexpr std::uint64_t kShfWrite = 1, kShfAlloc = 2, kShfExecinstr = 4;
 inline constexpr std::uint16_t kEtRel = 1, kEtExec = 2, kEtDyn = 3;
 inline constexpr std::uint16_t kEm386 = 3, kEmX8664 = 62;

@@ -3,11 +3,15 @@
 // of code that data refers to.
 #include <algorithm>
 #include <fmt/format.h>
+#include <map>
 
 #include "image/elf.h"
 
 namespace trapline::image {
 namespace {
+
+// The gABI allows one SHT_SYMTAB and one SHT_DYNSYM.
+constexpr std::size_t kMaxTables = 4;
 
 // What a relocation's value is made of, as the psABIs name it: S + A, S + A - P, or B + A.
 enum class Value : std::uint8_t { absolute32, absolute64, relative32, relative64, base, other };
@@ -72,20 +76,29 @@ private:
         return {};
     }
 
-    // The relocation sections of one file all link to one table, so the last one read is kept.
+    // The relocation sections of one file link to one table of each kind; many tables would only waste time.
     Status use_symbols(std::uint32_t table, std::uint32_t relocations) {
-        if (table == table_) return {};
-        symbols_.clear();
-        table_ = table;
-        if (table == 0) return {};  // static files with RELATIVE entries only
-        if (table >= work_.elf.sections.size() ||
-            (work_.elf.sections[table].type != elf::kShtSymtab && work_.elf.sections[table].type != elf::kShtDynsym))
+        if (const auto known = tables_.find(table); known != tables_.end()) {
+            symbols_ = &known->second;
+            return {};
+        }
+        const std::uint64_t offset = work_.elf.sections[relocations].offset;
+        if (table != 0 && (table >= work_.elf.sections.size() || (work_.elf.sections[table].type != elf::kShtSymtab &&
+                                                                  work_.elf.sections[table].type != elf::kShtDynsym)))
             return fail(ErrorCode::malformed,
                         fmt::format("relocation section {} links to section {}, which is not a symbol table", relocations, table),
-                        work_.layer.name, work_.elf.sections[relocations].offset);
-        auto read = read_elf_symbols(work_.layer.bytes(), table, work_.layer.name);
-        if (!read) return tl::unexpected(std::move(read.error()));
-        symbols_ = std::move(*read);
+                        work_.layer.name, offset);
+        if (tables_.size() >= kMaxTables)
+            return fail(ErrorCode::malformed,
+                        fmt::format("relocation section {} links to one more symbol table than the {} that are read", relocations, kMaxTables),
+                        work_.layer.name, offset);
+        std::vector<ElfSymbol> symbols;  // stays empty for static files with RELATIVE entries only
+        if (table != 0) {
+            auto read = read_elf_symbols(work_.layer.bytes(), table, work_.layer.name);
+            if (!read) return tl::unexpected(std::move(read.error()));
+            symbols = std::move(*read);
+        }
+        symbols_ = &tables_.emplace(table, std::move(symbols)).first->second;
         return {};
     }
 
@@ -102,8 +115,8 @@ private:
     std::optional<Place> resolve(const ElfRelocation& entry, Value value, const Place& field) const {
         const std::uint64_t extra = addend(entry, value, field);
         if (value == Value::base) return work_.place_of(extra);
-        if (entry.symbol == 0 || entry.symbol >= symbols_.size()) return std::nullopt;
-        const ElfSymbol& symbol = symbols_[entry.symbol];
+        if (entry.symbol == 0 || entry.symbol >= symbols_->size()) return std::nullopt;
+        const ElfSymbol& symbol = (*symbols_)[entry.symbol];
         if (symbol.section == 0) return std::nullopt;
         std::uint64_t address = symbol.value + extra;
         if (!work_.elf.is_64) address &= 0xFFFFFFFFu;
@@ -124,8 +137,8 @@ private:
     }
 
     ElfWork& work_;
-    std::uint32_t table_ = 0;
-    std::vector<ElfSymbol> symbols_;
+    std::map<std::uint32_t, std::vector<ElfSymbol>> tables_;  // by ELF section index
+    const std::vector<ElfSymbol>* symbols_ = nullptr;
 };
 
 }  // namespace

@@ -102,8 +102,9 @@ std::vector<AddressRange> mapped_ranges(const ElfFile& elf) {
 void load_kallsyms(ElfWork& work) {
     const std::vector<AddressRange> mapped = mapped_ranges(work.elf);
     std::string why = "no table of name tokens";
+    std::uint64_t budget = kKallsymsBudget;
     for (const Section& section : work.image.sections) {
-        auto found = find_kallsyms(section.bytes, work.elf.is_64 ? 8 : 4, mapped, why);
+        auto found = find_kallsyms(section.bytes, work.elf.is_64 ? 8 : 4, mapped, why, budget);
         if (!found) continue;
         for (KallsymsEntry& entry : found->entries) {
             const auto place = work.place_of(entry.address);

@@ -29,8 +29,8 @@ struct Layout {
 
 class Finder {
 public:
-    Finder(Bytes section, int word, const std::vector<AddressRange>& mapped, std::string& why)
-        : view_(section), word_(static_cast<std::uint64_t>(word)), mapped_(mapped), why_(why) {}
+    Finder(Bytes section, int word, const std::vector<AddressRange>& mapped, std::string& why, std::uint64_t& budget)
+        : view_(section), word_(static_cast<std::uint64_t>(word)), mapped_(mapped), why_(why), budget_(budget) {}
 
     std::optional<Kallsyms> find() {
         for (std::uint64_t at = 0; at + 2 * kTokens <= view_.size() && budget_ > 0; at += 4) {
@@ -269,15 +269,16 @@ private:
     std::uint64_t word_;
     const std::vector<AddressRange>& mapped_;
     std::string& why_;
-    std::uint64_t budget_ = std::uint64_t{1} << 28;
+    std::uint64_t& budget_;
     std::vector<std::string_view> tokens_;
     std::vector<std::uint32_t> markers_;
 };
 
 }  // namespace
 
-std::optional<Kallsyms> find_kallsyms(Bytes section, int word, const std::vector<AddressRange>& mapped, std::string& why) {
-    return Finder(section, word, mapped, why).find();
+std::optional<Kallsyms> find_kallsyms(Bytes section, int word, const std::vector<AddressRange>& mapped, std::string& why,
+                                      std::uint64_t& budget) {
+    return Finder(section, word, mapped, why, budget).find();
 }
 
 std::vector<AddressRange> merge_ranges(std::vector<AddressRange> ranges) {

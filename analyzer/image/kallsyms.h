@@ -28,8 +28,11 @@ struct Kallsyms {
 /// offsets from a base, with per-CPU values absolute or not. `word` is 4 or 8, the size of a pointer. `mapped` are the
 /// address ranges of the image, sorted: a table is taken for kallsyms only when nine of ten addresses fall in them.
 /// Nothing when there is none; `why` then says how far the search came, and is left alone when it found no trace.
-/// Bounded in time whatever the bytes are: about 0.1 s for 64 MiB, a few seconds at worst.
-std::optional<Kallsyms> find_kallsyms(Bytes section, int word, const std::vector<AddressRange>& mapped, std::string& why);
+/// Bounded in time whatever the bytes are: `budget` falls with each step, and the search ends at zero. One budget of
+/// kKallsymsBudget serves all sections of a file: 0.1 s for a kernel's 64 MiB, about 2 s where it is used up.
+std::optional<Kallsyms> find_kallsyms(Bytes section, int word, const std::vector<AddressRange>& mapped, std::string& why,
+                                      std::uint64_t& budget);
+inline constexpr std::uint64_t kKallsymsBudget = std::uint64_t{1} << 28;
 
 /// Sorts ranges and joins those that touch.
 std::vector<AddressRange> merge_ranges(std::vector<AddressRange> ranges);

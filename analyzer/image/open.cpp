@@ -18,6 +18,9 @@ namespace {
 
 // A package with a compressed bzImage has four layers; a file that needs more is made to be a nuisance.
 constexpr int kMaxDepth = 8;
+// A package may hold thousands of compressed members, each within the limit of a layer; together they may expand to this
+// many times that limit. Debian 13's kernel, with its modules in xz, needs less than one.
+constexpr std::uint64_t kTotalLayers = 8;
 
 class Opener {
 public:
@@ -70,8 +73,25 @@ private:
         return slash == std::string::npos || slash >= outer_end ? name : name.substr(slash + 1);
     }
 
-    Status open_compressed(const Layer& layer, Content content) {
+    // Refuses when what was expanded so far is beyond the bound for the whole file.
+    Status check_total(const std::string& name) const {
+        if (expanded_ / kTotalLayers < options_.max_decompressed) return {};
+        return fail(ErrorCode::refused,
+                    fmt::format("the layers before it have expanded to {} bytes, {} times the limit of one (raise it with --max-size)",
+                                expanded_, kTotalLayers),
+                    name);
+    }
+
+    Result<std::vector<std::uint8_t>> expand(const Layer& layer, Content content) {
+        if (Status within = check_total(layer.name); !within) return tl::unexpected(std::move(within.error()));
         auto expanded = decompress(content, layer.bytes(), options_.max_decompressed, layer.name);
+        // A stream that was stopped at the limit has cost as much as one that reaches it.
+        expanded_ += expanded ? expanded->size() : expanded.error().code == ErrorCode::refused ? options_.max_decompressed : 0;
+        return expanded;
+    }
+
+    Status open_compressed(const Layer& layer, Content content) {
+        auto expanded = expand(layer, content);
         if (!expanded) return tl::unexpected(std::move(expanded.error()));
         return open(inner_layer(layer, std::move(*expanded), to_string(content)));
     }
@@ -79,8 +99,10 @@ private:
     Status open_bzimage(const Layer& layer) {
         const auto header = read_bzimage(layer.view(), layer.name);
         if (!header) return tl::unexpected(header.error());
+        if (Status within = check_total(layer.name); !within) return within;
         // Expanded first: before protocol 2.12 only the kernel's ELF class says how wide the stub's code is.
         auto payload = open_bzimage_payload(layer, *header, options_);
+        expanded_ += payload ? payload->bytes().size() : payload.error().code == ErrorCode::refused ? options_.max_decompressed : 0;
         bool kernel_64 = header->kernel_64;
         if (payload && identify(payload->view()) == Content::elf) kernel_64 = payload->view().get<std::uint8_t>(4) == 2;
         if (Status done = hand_over(open_bzimage_setup(layer, *header)); !done || stopped_) return done;
@@ -110,7 +132,7 @@ private:
     // A compressed member is most often a manual page; only one that holds an image is opened.
     void open_if_image(Layer member) {
         const Content content = identify(member.view());
-        auto expanded = decompress(content, member.bytes(), options_.max_decompressed, member.name);
+        auto expanded = expand(member, content);
         if (!expanded) {
             on_member_error_(std::move(expanded.error()));
             return;
@@ -124,6 +146,7 @@ private:
     const OpenOptions& options_;
     const std::function<bool(Image&&)>& sink_;
     const std::function<void(Error)>& on_member_error_;
+    std::uint64_t expanded_ = 0;  // bytes that streams inside this file have expanded to
     bool stopped_ = false;
 };
 

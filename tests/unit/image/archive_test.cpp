@@ -81,6 +81,18 @@ TEST_CASE("a package whose data expands beyond the limit is refused before it is
     CHECK(opened.images.empty());
 }
 
+TEST_CASE("many members that each stay below the limit are stopped by their sum") {
+    OpenOptions options;
+    options.max_decompressed = 1 << 20;
+    std::vector<Member> members;
+    for (int i = 0; i < 20; ++i) members.push_back({"./lib/" + std::to_string(i) + ".ko.xz", compress(ARCHIVE_FILTER_XZ, Buffer(1 << 20, 0))});
+    const auto opened = open_all(make_deb(members), options);
+    REQUIRE(opened.member_errors.size() == 20);
+    CHECK(opened.member_errors[7].code == ErrorCode::unsupported);  // expanded, and zeros are no image
+    CHECK(opened.member_errors[8].code == ErrorCode::refused);
+    CHECK_THAT(opened.member_errors[19].message, Contains("8 times") && Contains("--max-size"));
+}
+
 TEST_CASE("more members than the limit are refused") {
     OpenOptions options;
     options.max_members = 4;

@@ -96,6 +96,12 @@ TEST_CASE("sections past the end, overlapping or wrapping are named in the error
         REQUIRE_FALSE(opened.status);
         CHECK_THAT(opened.status.error().message, Contains("section 1 (.text) and section 2 (.rodata) overlap: file bytes"));
     }
+    SECTION("overlapping in the file without being loaded") {
+        Buffer bad = good;
+        const auto names = ByteView(good).get<std::uint64_t>(table + 3 * 64 + 24).value();  // .strtab
+        poke(bad, table + 4 * 64 + 24, names, 8);                                           // .symtab
+        CHECK_THAT(open_all(bad).status.error().message, Contains("(.strtab)") && Contains("(.symtab)") && Contains("overlap"));
+    }
     SECTION("overlapping in memory") {
         elf.parts[1].address = 0x401001;
         const auto opened = open_all(elf.build());

@@ -11,6 +11,15 @@ using namespace trapline::image;
 using namespace trapline::image::test;
 using Catch::Matchers::Contains;
 
+namespace {
+
+std::optional<Kallsyms> search(Bytes section, int word, const std::vector<AddressRange>& mapped, std::string& why) {
+    std::uint64_t budget = kKallsymsBudget;
+    return find_kallsyms(section, word, mapped, why, budget);
+}
+
+}  // namespace
+
 TEST_CASE("kallsyms is found in every layout") {
     const int word = GENERATE(8, 4);
     const std::uint64_t text = word == 8 ? 0xffffffff81000000 : 0xc1000000;
@@ -28,7 +37,7 @@ TEST_CASE("kallsyms is found in every layout") {
     INFO("word " << word << " " << variant.says);
     const Buffer section = write_kallsyms(symbols, text, {word, variant.relative, variant.percpu, variant.addresses_last, variant.seqs});
     std::string why;
-    const auto found = find_kallsyms(section, word, mapped, why);
+    const auto found = search(section, word, mapped, why);
     INFO(why);
     REQUIRE(found);
     CHECK_THAT(found->layout, Contains(variant.says));
@@ -43,7 +52,7 @@ TEST_CASE("kallsyms is found in every layout") {
 TEST_CASE("kallsyms whose addresses do not belong to the image is not taken") {
     const Buffer section = write_kallsyms(many_symbols(0xffffffff81000000), 0xffffffff81000000, {});
     std::string why;
-    CHECK_FALSE(find_kallsyms(section, 8, {{{0x1000}, {0x2000}}}, why));
+    CHECK_FALSE(search(section, 8, {{{0x1000}, {0x2000}}}, why));
     CHECK_THAT(why, Contains("700 names"));
 }
 
@@ -53,15 +62,24 @@ TEST_CASE("damaged kallsyms is found whole or not at all, and never crashes") {
     const std::vector<AddressRange> mapped{{{text}, {text + 16 * 700}}};
     std::string why;
     for (std::size_t size = 0; size < whole.size(); size += 61) {
-        const auto found = find_kallsyms(Bytes(whole).first(size), 4, mapped, why);
+        const auto found = search(Bytes(whole).first(size), 4, mapped, why);
         if (found) CHECK(size > whole.size() - 64);  // only what follows is missing
     }
     for (std::size_t at = 0; at < whole.size(); at += 37) {
         Buffer changed = whole;
         changed[at] ^= 0x40;
-        const auto found = find_kallsyms(changed, 4, mapped, why);
+        const auto found = search(changed, 4, mapped, why);
         if (found) CHECK(found->entries.size() == 700);
     }
+}
+
+TEST_CASE("the search ends with its budget") {
+    const std::uint64_t text = 0xc1000000;
+    const Buffer whole = write_kallsyms(many_symbols(text), text, {4});
+    std::string why;
+    std::uint64_t budget = 1000;
+    CHECK_FALSE(find_kallsyms(whole, 4, {{{text}, {text + 16 * 700}}}, why, budget));
+    CHECK(budget == 0);
 }
 
 TEST_CASE("ranges that touch become one") {
