@@ -113,8 +113,8 @@ Result<BzImage> read_bzimage(ByteView view, const std::string& file) {
         image.code_end = view.size();
     }
     image.payload_offset = image.code_end;
-    const bool fits_payload = image.version >= kHasPayload && image.header_end >= 0x250;
-    if (fits_payload && field32(0x24C) != 0) {
+    image.payload_known = image.version >= kHasPayload && image.header_end >= 0x250;
+    if (image.payload_known && field32(0x24C) != 0) {
         const std::uint64_t offset = field32(0x248);
         const std::uint64_t size = field32(0x24C);
         if (offset > code_size || size > image.code_end - image.setup_size - std::min(offset, image.code_end - image.setup_size))
@@ -194,6 +194,7 @@ Image open_bzimage_stub(const Layer& layer, const BzImage& header, bool kernel_6
     if (!kernel_64 && header.handover_32) add_entry(image, *header.handover_32);
     if (pe && pe->entry_offset >= base) add_entry(image, pe->entry_offset - base);
     settle(image);
+    if (header.has_no_payload()) image.facts.emplace_back("no payload: the protected-mode part is the program");
     image.notes.emplace_back("the stub does not say where its code ends: its read-only data are swept as code");
     if (kernel_64)
         image.notes.emplace_back("the stub's few 32-bit routines behind the 64-bit entry (mode switches, EFI mixed mode) are swept as 64-bit");

@@ -15,8 +15,12 @@ struct BzImage {
     std::uint64_t header_end = 0;         ///< end of the setup header: the target of the jump at 0x200
     std::uint64_t payload_offset = 0;     ///< in the file; equal to code_end when there is no payload
     std::uint64_t payload_size = 0;
+    bool payload_known = false;           ///< the protocol has the field (2.08); with size 0 there is no payload
     bool kernel_64 = false;               ///< XLF_KERNEL_64: a 64-bit entry at 0x200 of the protected-mode part
     std::optional<std::uint64_t> handover_64, handover_32;  ///< EFI handover entries, offsets in the protected-mode part
+
+    /// The header says that the protected-mode part holds nothing compressed.
+    bool has_no_payload() const { return payload_known && payload_size == 0; }
 };
 
 /// Reads the setup header. Fails with `truncated` or `malformed` when a part lies outside the file.

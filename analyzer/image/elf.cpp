@@ -48,12 +48,14 @@ Status check_range(const Piece& piece, bool is_64, const std::string& file) {
 }
 
 // gABI: "No byte in a file resides in more than one section." Without this, sections that are not loaded (symbols,
-// relocations) could make a small file cost the work of a huge one.
+// relocations) could make a small file cost the work of a huge one. Notes are let be: Xen's mkelf32 leaves its note
+// inside .text and describes it a second time.
 Status check_all_sections(const ElfWork& work) {
     std::vector<Piece> pieces;
     for (std::size_t i = 1; i < work.elf.sections.size(); ++i) {
         const ElfSection& section = work.elf.sections[i];
         if (section.type == elf::kShtNull || section.type == elf::kShtNobits || section.size == 0) continue;
+        if (section.type == elf::kShtNote) continue;
         pieces.push_back({{}, fmt::format("section {} ({})", i, section.name), 0, section.offset, section.size, false, false});
     }
     return check_overlap(pieces, &Piece::offset, "file bytes", work.layer.name);
@@ -92,15 +94,16 @@ std::optional<Place> entry_place(const ElfWork& work) {
 }
 
 void load_build_id(ElfWork& work) {
+    constexpr int kMaxNotes = 64;  // of each kind; unlike other sections they may all cover the same bytes
+    int tries = kMaxNotes;
     for (const ElfSection& section : work.elf.sections) {
-        if (section.type != elf::kShtNote) continue;
+        if (section.type != elf::kShtNote || tries-- <= 0) continue;
         const auto notes = work.layer.view().slice(section.offset, section.size);
         if (notes) work.image.build_id = find_build_id(*notes);
         if (!work.image.build_id.empty()) return;
     }
     constexpr std::uint32_t kPtNote = 4;
-    constexpr int kMaxNoteSegments = 16;
-    int tries = kMaxNoteSegments;  // segments, unlike sections, may all cover the same bytes
+    tries = kMaxNotes;
     for (const ElfSegment& segment : work.elf.segments) {
         if (segment.type != kPtNote || tries-- <= 0) continue;
         const auto notes = work.layer.view().slice(segment.offset, segment.file_size);
@@ -158,7 +161,8 @@ Status load_sections(ElfWork& work) {
     bool any_code = false;
     for (std::size_t i = 1; i < work.elf.sections.size(); ++i) {
         const ElfSection& section = work.elf.sections[i];
-        if (section.type == elf::kShtNobits || !(section.flags & elf::kShfAlloc) || section.size == 0) continue;
+        if (section.type == elf::kShtNobits || section.type == elf::kShtNote || !(section.flags & elf::kShfAlloc) || section.size == 0)
+            continue;
         work.section_map[i] = static_cast<SectionIndex>(pieces.size());
         const bool executable = section.flags & elf::kShfExecinstr;
         any_code |= executable;

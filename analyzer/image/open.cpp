@@ -99,6 +99,11 @@ private:
     Status open_bzimage(const Layer& layer) {
         const auto header = read_bzimage(layer.view(), layer.name);
         if (!header) return tl::unexpected(header.error());
+        if (header->has_no_payload()) {
+            // A program of its own in the boot protocol's clothes, as memtest86+ is.
+            if (Status done = hand_over(open_bzimage_setup(layer, *header)); !done || stopped_) return done;
+            return hand_over(open_bzimage_stub(layer, *header, header->kernel_64));
+        }
         if (Status within = check_total(layer.name); !within) return within;
         // Expanded first: before protocol 2.12 only the kernel's ELF class says how wide the stub's code is.
         auto payload = open_bzimage_payload(layer, *header, options_);

@@ -113,6 +113,18 @@ TEST_CASE("a broken payload is a member's error; setup and stub are still given"
     CHECK_THAT(opened.member_errors[0].message, Contains("0102030405060708"));
 }
 
+TEST_CASE("a bzImage without a payload is a program of its own; before protocol 2.08 nobody knows") {
+    Buffer image = make_bzimage({}, true);
+    auto opened = open_all(image);
+    CHECK(opened.images.size() == 2);
+    CHECK(opened.member_errors.empty());
+    poke(image, 0x206, 0x207, 2);
+    opened = open_all(image);
+    CHECK(opened.images.size() == 2);
+    REQUIRE(opened.member_errors.size() == 1);
+    CHECK(opened.member_errors[0].code == ErrorCode::unsupported);
+}
+
 TEST_CASE("a payload bomb is refused") {
     OpenOptions options;
     options.max_decompressed = 1 << 20;

@@ -173,6 +173,17 @@ TEST_CASE("data words make code pointers only where something plausibly starts")
     CHECK(opened.images[0].pointers[0].origin == CodePointer::Origin::data_pointer);
 }
 
+TEST_CASE("a note inside .text is no overlap: Xen's 32-bit image was refused for it") {
+    ElfBuilder elf = tiny_program();
+    elf.add({".note", 7, 2, 0x401001, Buffer(2, 0)});
+    Buffer file = elf.build();
+    const std::size_t table = ByteView(file).get<std::uint32_t>(40).value();
+    poke(file, table + 5 * 64 + 24, ByteView(file).get<std::uint64_t>(table + 64 + 24).value() + 1, 8);
+    const auto opened = open_all(file);
+    REQUIRE(opened.images.size() == 1);
+    CHECK(opened.images[0].sections.size() == 2);
+}
+
 TEST_CASE("the build id is read and the sha256 is that of the file") {
     ElfBuilder elf = tiny_program();
     Buffer note;
