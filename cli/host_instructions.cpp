@@ -65,13 +65,20 @@ HostAnswer feature(std::string name, bool present, std::string meaning) {
     return {present ? State::yes : State::no, "cpu", std::move(name), present ? "present" : "absent", std::move(meaning)};
 }
 
-/// A child's answer about one instruction; `expect` is what to say when it ended by SIGSEGV.
+/// What a child found out: its text, after '+' for "the host can" or '-' for "it cannot" where that is the question.
+constexpr char kCan = '+', kCannot = '-';
+
+/// A child's answer about one instruction; `on_fault` is the text for when SIGSEGV ended it.
 HostAnswer instruction(std::string name, const ChildReport& report, const std::string& on_fault, std::string meaning) {
     HostAnswer answer{State::note, "ring-3", std::move(name), {}, std::move(meaning)};
     if (!report.started) answer.found = "could not be tried: no child process";
     else if (report.signal == SIGSEGV) answer.found = on_fault;
-    else if (report.signal != 0) answer.found = fmt::format("ended by signal {} ({})", report.signal, ::strsignal(report.signal));
+    else if (report.signal != 0) answer.found = fmt::format("{}ended by signal {} ({})", kCannot, report.signal, ::strsignal(report.signal));
     else answer.found = report.text;
+    if (!answer.found.empty() && (answer.found[0] == kCan || answer.found[0] == kCannot)) {
+        answer.state = answer.found[0] == kCan ? State::yes : State::no;
+        answer.found.erase(0, 1);
+    }
     return answer;
 }
 
@@ -109,21 +116,21 @@ std::string try_sgdt() {
 }
 
 std::string try_cpuid_fault() {
-    if (::syscall(SYS_arch_prctl, kArchSetCpuid, 0) != 0) return fmt::format("cannot be made to trap: ARCH_SET_CPUID: {}", std::strerror(errno));
+    if (::syscall(SYS_arch_prctl, kArchSetCpuid, 0) != 0) return fmt::format("-cannot be made to trap: ARCH_SET_CPUID: {}", std::strerror(errno));
     cpuid(0);
-    return "the host accepts ARCH_SET_CPUID, but CPUID did not trap";
+    return "-the host accepts ARCH_SET_CPUID, but CPUID did not trap";
 }
 
 std::string try_tsc_fault() {
-    if (::prctl(PR_SET_TSC, PR_TSC_SIGSEGV) != 0) return fmt::format("cannot be made to trap: PR_SET_TSC: {}", std::strerror(errno));
+    if (::prctl(PR_SET_TSC, PR_TSC_SIGSEGV) != 0) return fmt::format("-cannot be made to trap: PR_SET_TSC: {}", std::strerror(errno));
     __rdtsc();
-    return "the host accepts PR_SET_TSC, but RDTSC did not trap";
+    return "-the host accepts PR_SET_TSC, but RDTSC did not trap";
 }
 
 std::string try_rdfsbase() {
     std::uint64_t base = 0;
     asm volatile("rdfsbase %0" : "=r"(base));
-    return fmt::format("runs at CPL 3, FS base {:#x}", base);
+    return fmt::format("+runs at CPL 3, FS base {:#x}", base);
 }
 
 std::string try_code32() {
@@ -132,8 +139,8 @@ std::string try_code32() {
     asm volatile("larl %2, %0" : "=r"(rights), "=@ccz"(valid) : "r"(static_cast<std::uint32_t>(kUserCode32)));
     // Bits as in a descriptor's second doubleword: 11 code, 15 present, 21 L, 22 D.
     const bool usable = valid && (rights & 1u << 11) != 0 && (rights & 1u << 15) != 0 && (rights & 1u << 21) == 0 && (rights & 1u << 22) != 0;
-    return usable ? fmt::format("selector {:#x} is a 32-bit code segment (LAR {:#x})", kUserCode32, rights)
-                  : fmt::format("selector {:#x} is no 32-bit code segment (LAR {})", kUserCode32, valid ? fmt::format("{:#x}", rights) : "refused");
+    return usable ? fmt::format("+selector {:#x} is a 32-bit code segment (LAR {:#x})", kUserCode32, rights)
+                  : fmt::format("-selector {:#x} is no 32-bit code segment (LAR {})", kUserCode32, valid ? fmt::format("{:#x}", rights) : "refused");
 }
 
 std::string try_modify_ldt() {
@@ -141,7 +148,7 @@ std::string try_modify_ldt() {
     entry.base_addr = 0x1000;
     entry.limit = 0xFFF;
     entry.seg_32bit = 1;
-    return ::syscall(SYS_modify_ldt, 1, &entry, sizeof entry) != 0 ? std::string("refused: ") + std::strerror(errno) : "a data segment was written";
+    return ::syscall(SYS_modify_ldt, 1, &entry, sizeof entry) != 0 ? std::string("-refused: ") + std::strerror(errno) : "+a data segment was written";
 }
 
 }  // namespace
@@ -174,11 +181,11 @@ std::vector<HostAnswer> probe_cpu() {
 std::vector<HostAnswer> probe_ring3() {
     std::vector<HostAnswer> answers;
     answers.push_back(instruction("sgdt", run_in_child(try_sgdt), "traps (SIGSEGV)", "a trapped SGDT that is answered with dummies is neither a fault nor the truth"));
-    answers.push_back(instruction("cpuid", run_in_child(try_cpuid_fault), "can be made to trap (ARCH_SET_CPUID)", "without CPUID faulting, a guest sees the host's identity unless it is patched"));
-    answers.push_back(instruction("rdtsc", run_in_child(try_tsc_fault), "can be made to trap (PR_SET_TSC)", "time is a resource; the VMM decides what the guest sees"));
-    answers.push_back(instruction("rdfsbase", run_in_child(try_rdfsbase), "traps (SIGSEGV)", "the executor sets segment bases at CPL 3"));
-    answers.push_back(instruction("code32", run_in_child(try_code32), "traps (SIGSEGV)", "32-bit guests run in a 64-bit process"));
-    answers.push_back(instruction("modify_ldt", run_in_child(try_modify_ldt), "ended by SIGSEGV", "segments with a base and a limit, the wall between guest kernel and guest user"));
+    answers.push_back(instruction("cpuid", run_in_child(try_cpuid_fault), "+can be made to trap (ARCH_SET_CPUID)", "without CPUID faulting, a guest sees the host's identity unless it is patched"));
+    answers.push_back(instruction("rdtsc", run_in_child(try_tsc_fault), "+can be made to trap (PR_SET_TSC)", "time is a resource; the VMM decides what the guest sees"));
+    answers.push_back(instruction("rdfsbase", run_in_child(try_rdfsbase), "-traps (SIGSEGV)", "the executor sets segment bases at CPL 3"));
+    answers.push_back(instruction("code32", run_in_child(try_code32), "-traps (SIGSEGV)", "32-bit guests run in a 64-bit process"));
+    answers.push_back(instruction("modify_ldt", run_in_child(try_modify_ldt), "-ended by SIGSEGV", "segments with a base and a limit, the wall between guest kernel and guest user"));
     const bool shadow = ::syscall(SYS_arch_prctl, kArchShstkStatus, 0) == 0 || errno == EFAULT;
     answers.push_back({State::note, "ring-3", "user_shstk", shadow ? "the kernel offers user shadow stacks" : "the kernel offers none", "a guest's RET must match the host's shadow stack"});
     return answers;

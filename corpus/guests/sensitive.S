@@ -119,7 +119,7 @@ form f_wrpkru;     wrpkru;                 end_form
 form f_monitor;    monitor;                end_form
 form f_mwait;      mwait;                  end_form
 form f_sysenter;   sysenter;               end_form
-last_form f_sysexit; sysexitl;             end_last_form
+last_form f_sysexit; .byte 0x0f, 0x35;     end_last_form  // sysexit: the assemblers differ on its suffix
 form f_vmcall;     vmcall;                 end_form
 form f_vmlaunch;   vmlaunch;               end_form
 form f_clgi;       clgi;                   end_form
