@@ -131,6 +131,7 @@ SensitivityJudgement judge_sensitivity(const isa::Database& database, const isa:
     const auto& states = grid.states();
     const auto kind = [&](const isa::Effect& effect) { return database.resources[effect.resource].kind; };
     const auto owned = [&](const isa::Effect& effect) { return static_cast<bool>(profile.guest_owned[effect.resource]); };
+    const auto reads_own = [&](const isa::Effect& effect) { return owned(effect) || profile.guest_loaded[effect.resource]; };
     const auto mode_is_guests = [&] {
         const auto cpl = database.find_resource("cpl");
         return cpl && profile.guest_owned[*cpl];
@@ -139,7 +140,7 @@ SensitivityJudgement judge_sensitivity(const isa::Database& database, const isa:
     // Effects on the guest's own copies are invisible to the host: they make no difference between states.
     std::uint64_t visible_reads = 0, visible_writes = 0;
     for (std::size_t e = 0; e < record.reads.size(); ++e)
-        if (!owned(record.reads[e])) visible_reads |= std::uint64_t{1} << e;
+        if (!reads_own(record.reads[e])) visible_reads |= std::uint64_t{1} << e;
     for (std::size_t e = 0; e < record.writes.size(); ++e)
         if (!owned(record.writes[e])) visible_writes |= std::uint64_t{1} << e;
     const auto differ = [&](const State& a, const State& b) {
@@ -162,7 +163,7 @@ SensitivityJudgement judge_sensitivity(const isa::Database& database, const isa:
             judgement.user |= is_user(state);
         }
         for (std::size_t e = 0; e < record.reads.size(); ++e) {
-            if ((state.reads >> e & 1) == 0 || kind(record.reads[e]) == ResourceKind::user || owned(record.reads[e])) continue;
+            if ((state.reads >> e & 1) == 0 || kind(record.reads[e]) == ResourceKind::user || reads_own(record.reads[e])) continue;
             const bool reads_mode = kind(record.reads[e]) == ResourceKind::mode;
             auto& pair = reads_mode ? judgement.mode : judgement.location;
             auto& read = reads_mode ? judgement.mode_read : judgement.location_read;

@@ -47,6 +47,8 @@ std::vector<Error> check_examples(const isa::Database& database) {
             if (decoded.record != &record) refuse("decodes to " + (decoded.record != nullptr ? decoded.record->id : "a form the database does not list (" + decoded.mnemonic + ")"));
             if (decoded.length != static_cast<int>(example.bytes.size()))
                 refuse("has " + std::to_string(example.bytes.size()) + " bytes, decoded " + std::to_string(decoded.length));
+            // The witnesses describe current CPUs: of a form that ended before them they know nothing.
+            if (record.until < isa::Era::modern) continue;
             for (const Disagreement& disagreement : decoded.disagreements)
                 if (disagreement.reason.empty()) refuse("is " + disagreement.says + " to " + disagreement.decoder + ": find out why and add a row to x86/decoder-differences.json");
         }

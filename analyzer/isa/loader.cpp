@@ -119,9 +119,28 @@ void read_atom_values(const JsonCursor& parent, std::string_view key, const Data
     }
 }
 
+// Reads a list of resource names and "prefix.*" patterns into flags by ResourceIndex.
+std::vector<bool> read_resource_set(const JsonCursor& root, std::string_view key, const Database& database) {
+    std::vector<bool> set(database.resources.size(), false);
+    const auto list = root.member(key);
+    if (!list) return set;
+    for (const JsonCursor& item : list->elements()) {
+        const auto pattern = item.string();
+        if (!pattern) continue;
+        bool met = false;
+        for (std::size_t i = 0; i < database.resources.size(); ++i) {
+            if (!pattern_matches(*pattern, database.resources[i].id)) continue;
+            set[i] = true;
+            met = true;
+        }
+        if (!met) item.refuse("\"" + *pattern + "\" names no resource of x86/resources.json");
+    }
+    return set;
+}
+
 void read_profile(const JsonCursor& root, Database& database) {
     if (!root.is_object({"schema", "id", "title", "why", "deprivileged_cpl", "modes", "era", "vendors", "atoms", "vmm", "exits", "exit_controls",
-                         "guest_owned", "notes"}))
+                         "guest_owned", "guest_loaded", "notes"}))
         return;
     Profile profile;
     profile.file = root.file();
@@ -158,20 +177,8 @@ void read_profile(const JsonCursor& root, Database& database) {
             root.read("exit_controls", profile.exit_controls);
         }
     }
-    profile.guest_owned.assign(database.resources.size(), false);
-    if (const auto owned = root.member("guest_owned")) {
-        for (const JsonCursor& item : owned->elements()) {
-            const auto pattern = item.string();
-            if (!pattern) continue;
-            bool met = false;
-            for (std::size_t i = 0; i < database.resources.size(); ++i) {
-                if (!pattern_matches(*pattern, database.resources[i].id)) continue;
-                profile.guest_owned[i] = true;
-                met = true;
-            }
-            if (!met) item.refuse("\"" + *pattern + "\" names no resource of x86/resources.json");
-        }
-    }
+    profile.guest_owned = read_resource_set(root, "guest_owned", database);
+    profile.guest_loaded = read_resource_set(root, "guest_loaded", database);
     if (database.find_profile(profile.id)) root.refuse("profile \"" + profile.id + "\" is defined twice");
     database.profiles.push_back(std::move(profile));
 }

@@ -27,6 +27,7 @@ struct Profile {
     bool all_exit_controls = false;
     std::vector<std::string> exit_controls;        ///< the controls set, unless all are
     std::vector<bool> guest_owned;                 ///< by ResourceIndex: the guest has its own copy
+    std::vector<bool> guest_loaded;                ///< by ResourceIndex: reads show the guest's value, writes reach the host's register
     std::string file;
 };
 
