@@ -89,7 +89,7 @@ std::string make_report_data(const ScanDocument& scan, const PlanDocument* plan,
     }
     for (const FunctionCount& function : counts.functions) {
         std::string mnemonics;
-        for (const auto& [mnemonic, count] : function.mnemonics)
+        for (const auto& [mnemonic, count] : most_first(function.mnemonics))
             mnemonics += fmt::format("{}{} {}", mnemonics.empty() ? "" : ", ", mnemonic, count);
         functions += fmt::format("{}[{},{},{},{},{}]", functions.empty() ? "" : ",\n", strings.index_of(function.symbol), strings.index_of(function.section),
                                  function.critical, function.findings, strings.index_of(mnemonics));

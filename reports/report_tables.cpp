@@ -155,14 +155,15 @@ std::string render_techniques(const PlanDocument* plan) {
     if (plan == nullptr) return "<p>No plan was made.</p>\n";
     const PlanTally counts = tally(*plan);
     if (plan->sites.empty()) return "<p>Nothing is to be patched.</p>\n";
-    std::string out = open_table("Sites by technique", {{"Technique"}, {"Critical sites", true}, {"Other sites", true}});
+    std::string out = "<div class=\"split\"><div><h3>By technique</h3>\n";
+    out += open_table("Sites by technique", {{"Technique"}, {"Critical sites", true}, {"Other sites", true}});
     for (const auto& [technique, count] : counts.techniques) {
         const auto found = counts.critical_techniques.find(technique);
         const std::uint64_t critical = found == counts.critical_techniques.end() ? 0 : found->second;
         out += fmt::format("<tr>{}{}{}</tr>\n", row_head(technique, false), number_cell(critical, technique == kUnplanned ? "bad" : ""), number_cell(count - critical));
     }
     out += kCloseTable;
-    out += "<h3>By operation</h3>\n" + open_table("Sites by operation", {{"Operation"}, {"Critical", true}, {"All", true}, {"Techniques"}});
+    out += "</div><div><h3>By operation</h3>\n" + open_table("Sites by operation", {{"Operation"}, {"Critical", true}, {"All", true}, {"Techniques"}});
     for (const OperationCount& operation : counts.operations) {
         std::string techniques;
         for (const auto& [technique, count] : operation.techniques) techniques += fmt::format("{}{} {}", techniques.empty() ? "" : ", ", html_text(technique), grouped(count));
@@ -170,7 +171,7 @@ std::string render_techniques(const PlanDocument* plan) {
                            number_cell(operation.sites), techniques);
     }
     out += kCloseTable;
-    out += "<h3>What is left</h3>\n";
+    out += "</div></div>\n<h3>What is left</h3>\n";
     if (counts.left.empty()) return out + "<p>Nothing: every site has a technique.</p>\n";
     out += open_table("Sites that are left, with reasons", {{"Form"}, {"Sites", true}, {"Critical", true}, {"First at"}, {"Reason"}});
     constexpr std::size_t kRows = 200;
@@ -198,7 +199,7 @@ std::string render_function_rows(const Tally& counts, std::size_t top) {
 std::string render_section_table(const Tally& counts) {
     if (counts.sections.empty()) return "<p>No executable section.</p>\n";
     std::string out = open_table("Sections: code and critical sites by evidence", {{"Section"}, {"Address"}, {"Size", true}, {"Instructions", true}, {"Padding", true}, {"Reached", true},
-                                                  {"Undecodable", true}, {"Findings", true}, {"Critical reached", true}, {"swept", true}, {"hidden", true}});
+                                                  {"Undecodable", true}, {"Findings", true}, {"Critical: reached / swept / hidden", true}});
     constexpr std::size_t kRows = 200;
     std::size_t shown = 0;
     for (const SectionCount& section : counts.sections) {
@@ -207,10 +208,10 @@ std::string render_section_table(const Tally& counts) {
         if (counts.sections.size() > kRows && section.findings == 0) continue;
         ++shown;
         const SectionSummary& summary = section.summary;
-        out += fmt::format("<tr>{}<td><code>{}</code></td><td class=\"number\">{}</td>{}<td class=\"number\">{}</td><td class=\"number\">{}</td>{}{}{}{}{}</tr>\n", row_head(section_label(summary.part, summary.name)),
+        out += fmt::format("<tr>{}<td><code>{}</code></td><td class=\"number\">{}</td>{}<td class=\"number\">{}</td><td class=\"number\">{}</td>{}{}<td class=\"number\">{} / {} / {}</td></tr>\n", row_head(section_label(summary.part, summary.name)),
                            hex_address(summary.address), readable_size(summary.size), number_cell(summary.instructions), percentage(summary.padding_bytes, summary.size),
                            percentage(summary.reached_bytes, summary.size), number_cell(summary.undecodable_bytes), number_cell(section.findings),
-                           number_cell(section.critical.reached), number_cell(section.critical.swept), number_cell(section.critical.hidden));
+                           grouped(section.critical.reached), grouped(section.critical.swept), grouped(section.critical.hidden));
     }
     out += kCloseTable;
     if (shown < counts.sections.size()) out += fmt::format("<p>{} of {} sections are shown; all are in scan.json.</p>\n", shown, grouped(counts.sections.size()));

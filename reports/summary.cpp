@@ -76,8 +76,7 @@ std::string bar(std::uint64_t count, std::uint64_t most) {
 
 /// Names counts in one line: "pushfq 4, cli 2".
 std::string enumerate(const std::map<std::string, std::uint64_t>& counts, std::size_t most) {
-    std::vector<std::pair<std::string, std::uint64_t>> sorted(counts.begin(), counts.end());
-    std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+    const auto sorted = most_first(counts);
     std::string text;
     for (std::size_t i = 0; i < sorted.size() && i < most; ++i)
         text += fmt::format("{}{} {}", text.empty() ? "" : ", ", printable(sorted[i].first), grouped(sorted[i].second));
@@ -107,7 +106,7 @@ void facts(Page& page, const ScanDocument& scan) {
     }
     page.line(fmt::format("  {} instructions in {} of code in {} section{}; padding {}, undecodable {}", grouped(instructions), readable_size(code),
                           scan.sections.size(), scan.sections.size() == 1 ? "" : "s", percentage(padding, code), percentage(undecodable, code)));
-    page.line(fmt::format("  profile {}, database {}, {} override{} by hand", printable(scan.profile), printable(scan.database_version), scan.overrides,
+    page.line(fmt::format("  profile {}, database {}, {} tag{} forced by hand", printable(scan.profile), printable(scan.database_version), scan.overrides,
                           scan.overrides == 1 ? "" : "s"), scan.overrides == 0 ? Ink::plain : Ink::critical);
 }
 
@@ -142,7 +141,7 @@ void critical_sites(Page& page, const Tally& counts, std::size_t top) {
     for (std::size_t i = 0; i < counts.functions.size() && i < top; ++i) {
         const FunctionCount& function = counts.functions[i];
         const std::string name = function.symbol.empty() ? fmt::format("({}, no symbol)", printable(function.section)) : printable(function.symbol);
-        page.line(fmt::format("  {:>7}  {:<40} {}", grouped(function.critical), fitted(name, 40), enumerate(function.mnemonics, 4)));
+        page.line(fmt::format("  {:>7}  {:<40} {}", grouped(function.critical), fitted(name, 40), enumerate(function.mnemonics, 3)));
     }
     if (counts.functions.size() > top) page.line(fmt::format("           {} more", grouped(counts.functions.size() - top)), Ink::faint);
     if (!counts.contexts.empty()) {
@@ -175,7 +174,7 @@ void remarks(Page& page, const ScanDocument& scan, const Tally& counts) {
         std::uint64_t unexplained = 0;
         for (const DisagreementCount& group : counts.disagreements) unexplained += group.reason.empty() ? group.count : 0;
         page.heading("Decoders");
-        page.line(fmt::format("  {} findings that a decoder reads otherwise; {} differences unexplained", grouped(counts.disagreeing_findings), grouped(unexplained)));
+        page.line(fmt::format("  {} findings that a decoder reads otherwise; {} difference{} unexplained", grouped(counts.disagreeing_findings), grouped(unexplained), unexplained == 1 ? "" : "s"));
     }
     if (scan.notes.empty()) return;
     page.heading("Notes");

@@ -161,6 +161,12 @@ Tally tally(const ScanDocument& document) {
     return tally;
 }
 
+std::vector<std::pair<std::string, std::uint64_t>> most_first(const std::map<std::string, std::uint64_t>& counts) {
+    std::vector<std::pair<std::string, std::uint64_t>> sorted(counts.begin(), counts.end());
+    std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+    return sorted;
+}
+
 PlanTally tally(const PlanDocument& plan) {
     PlanTally tally;
     std::map<std::string_view, OperationCount> operations;

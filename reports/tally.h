@@ -107,6 +107,9 @@ bool traps(const Finding& finding);
 bool is_conditional(const Finding& finding);
 bool is_sensitive(const Finding& finding);
 
+/// Orders counts for people: most first, equals by name.
+std::vector<std::pair<std::string, std::uint64_t>> most_first(const std::map<std::string, std::uint64_t>& counts);
+
 /// One kind of work of a plan: what operation its sites ask for, and by which technique.
 struct OperationCount {
     std::string operation;

@@ -9,7 +9,6 @@
   const fn = { symbol: 0, section: 1, critical: 2, findings: 3, mnemonics: 4 };
   const CRITICAL = 1, CONTROL = 2, MODE = 4, LOCATION = 8, TRAPS = 16;
   const EVIDENCE = ["reached", "swept", "hidden"];
-  const PAGE = 100;
 
   const make = (name, attributes = {}, ...children) => {
     const node = document.createElement(name);
@@ -26,8 +25,9 @@
   const place = (row) => text(row[site.symbol]) ? text(row[site.symbol]) + "+0x" + row[site.offset].toString(16) : "";
   const behavior = (flags) => flags & MODE ? (flags & LOCATION ? "both" : "mode") : flags & LOCATION ? "location" : "no";
 
-  // A table of `rows` with sortable columns {title, key, cell, number, wide}, `keep(row)` from the filters, `detail(row)`.
-  function pagedTable(host, label, rows, columns, controls, keep, detail, firstSort) {
+  // A table of `rows` with sortable columns {title, key, cell, number, wide}, `keep(row)` from the filters,
+  // `detail(row)` or null, and `size` rows on a page.
+  function pagedTable(host, label, rows, columns, controls, keep, detail, firstSort, size) {
     let sorted = { column: firstSort, down: columns[firstSort].number === true };
     let shown = [], page = 0;
     const body = make("tbody");
@@ -56,10 +56,10 @@
       draw();
     }
     function draw() {
-      const last = Math.max(0, Math.ceil(shown.length / PAGE) - 1);
+      const last = Math.max(0, Math.ceil(shown.length / size) - 1);
       page = Math.min(Math.max(page, 0), last);
       heads.forEach((head, i) => head.setAttribute("aria-sort", i !== sorted.column ? "none" : sorted.down ? "descending" : "ascending"));
-      const from = page * PAGE, part = shown.slice(from, from + PAGE);
+      const from = page * size, part = shown.slice(from, from + size);
       body.replaceChildren(...part.map(rowOf));
       status.textContent = shown.length === 0 ? "No row fits the filters."
         : `${grouped(from + 1)} to ${grouped(from + part.length)} of ${grouped(shown.length)}` + (shown.length < rows.length ? ` (${grouped(rows.length)} in all)` : "");
@@ -147,7 +147,8 @@
     return list;
   };
   const siteTable = pagedTable(document.getElementById("site-table"), "Findings", data.sites, [
-    { title: "Address", key: (row) => text(row[site.section]) + row[site.address].padStart(16, "0"), cell: (row) => code("0x" + row[site.address]) },
+    // Strings are numbered as they are met, so a section's number keeps the order of the file.
+    { title: "Address", key: (row) => String(row[site.section]).padStart(8, "0") + row[site.address].padStart(16, "0"), cell: (row) => code("0x" + row[site.address]) },
     { title: "Instruction", key: (row) => text(row[site.text]), cell: (row) => code(text(row[site.text])) },
     { title: "Function", key: (row) => text(row[site.symbol]), cell: (row) => code(place(row)) },
     { title: "Section", key: (row) => text(row[site.section]), cell: (row) => code(text(row[site.section])), wide: true },
@@ -155,7 +156,7 @@
     { title: "Evidence", key: (row) => row[site.evidence], cell: (row) => EVIDENCE[row[site.evidence]] },
     { title: "Technique", key: (row) => text(row[site.technique]), cell: (row) => text(row[site.technique]), wide: true },
   ], [make("label", {}, "Search", search), ...selects.map((s) => s.label), make("label", { class: "check" }, onlyCritical, "critical only")],
-  keepSite, siteDetail, 0);
+  keepSite, siteDetail, 0, 100);
 
   function showFunction(row) {
     search.value = text(row[fn.symbol]);
@@ -178,7 +179,7 @@
       { title: "Section", key: (row) => text(row[fn.section]), cell: (row) => code(text(row[fn.section])), wide: true },
       { title: "Critical", key: (row) => row[fn.critical], cell: (row) => grouped(row[fn.critical]), number: true },
       { title: "All", key: (row) => row[fn.findings], cell: (row) => grouped(row[fn.findings]), number: true, wide: true },
-      { title: "Critical by mnemonic", key: (row) => text(row[fn.mnemonics]), cell: (row) => text(row[fn.mnemonics]) },
-    ], [make("label", {}, "Search", find)], keepFunction, null, 2);
+      { title: "Critical by mnemonic", key: (row) => text(row[fn.mnemonics]), cell: (row) => text(row[fn.mnemonics]), wide: true },
+    ], [make("label", {}, "Search", find)], keepFunction, null, 2, 25);
   }
 })();

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// Documents made by hand for the tests of the renderers. Tags of the instructions are those of the literature: POPF, PUSHF
+// and SGDT are Robin and Irvine's sensitive, unprivileged instructions (USENIX Security 2000, table 2).
+#pragma once
+
+#include "scan/finding.h"
+
+namespace trapline::tests {
+
+/// A name that tries markup, a formula, an end of script, a terminal escape, a direction override and broken UTF-8.
+inline const std::string kHostileName = "=cmd|' /C calc'!A0,\"</script><img src=x onerror=alert(1)>{{js}}\x1b[31m\xff\xe2\x80\xae\n";
+
+inline Finding make_finding(std::uint64_t address, std::string mnemonic, std::string privileged, bool control, std::string behavior, bool critical) {
+    Finding finding;
+    finding.address = address;
+    finding.file_offset = address - 0xffffffff81000000u + 0x200000u;
+    finding.section = ".text";
+    finding.symbol = "native_save_fl";
+    finding.symbol_offset = 4;
+    finding.mode = "64";
+    finding.decode_mode = "64";
+    finding.bytes = {0x9c};
+    finding.text = mnemonic;
+    finding.mnemonic = mnemonic;
+    finding.form = mnemonic + "_form";
+    finding.family = "flags";
+    finding.privileged = std::move(privileged);
+    finding.control_sensitive = control;
+    finding.behavior_sensitive = std::move(behavior);
+    finding.critical = critical;
+    finding.evidence = Evidence::reached;
+    return finding;
+}
+
+/// Five findings: one of each region of the sets that the tests count by hand.
+inline ScanDocument make_scan() {
+    ScanDocument scan;
+    scan.image = "linux.deb!boot/vmlinuz-6.1!payload";
+    scan.format = "elf64";
+    scan.architecture = "x86_64";
+    scan.sha256 = std::string(64, '5');
+    scan.build_id = "0badcafe";
+    scan.symbol_source = "kallsyms";
+    scan.wrappers = {"deb", "xz", "bzimage", "xz"};
+    scan.size = 65000000;
+    scan.profile = "base";
+    scan.database_version = "0123456789abcdef";
+    scan.program_version = "0.1.0";
+    scan.sections = {{"", ".text", 0xffffffff81000000u, 0x1000, 900, 120, 3, 800, 1}};
+    scan.notes = {"kallsyms: 3 symbols outside all sections"};
+    scan.seconds = 1.5;
+    scan.findings.push_back(make_finding(0xffffffff81000010u, "pushfq", "no", false, "both", true));
+    scan.findings.push_back(make_finding(0xffffffff81000020u, "popfq", "no", true, "mode", true));
+    scan.findings.push_back(make_finding(0xffffffff81000030u, "wrmsr", "yes", true, "no", false));
+    scan.findings.push_back(make_finding(0xffffffff81000040u, "in", "cond:EFLAGS.IOPL", false, "location", false));
+    scan.findings.push_back(make_finding(0xffffffff81000050u, "sgdt", "cond:CR4.UMIP", false, "location", true));
+    scan.findings[1].context = {{"alternative-replacement", "for 0xffffffff81000123"}, {"init", ""}};
+    scan.findings[1].evidence = Evidence::swept;
+    scan.findings[2].source_file = "arch/x86/kernel/msr.c";
+    scan.findings[2].source_line = 42;
+    scan.findings[3].disagreements = {{"capstone", "length 2", "Capstone 4 reads a prefix too many."}};
+    scan.findings[4].disagreements = {{"llvm-mc", "invalid", ""}};
+    scan.findings[4].evidence = Evidence::hidden;
+    return scan;
+}
+
+inline PlanDocument make_plan(const ScanDocument& scan) {
+    PlanDocument plan;
+    plan.image = scan.image;
+    plan.sha256 = scan.sha256;
+    plan.build_id = scan.build_id;
+    plan.profile = scan.profile;
+    plan.database_version = scan.database_version;
+    plan.program_version = scan.program_version;
+    const char* const techniques[] = {"inline", "inline", "trap", "trap", "unplanned"};
+    for (std::size_t i = 0; i < scan.findings.size(); ++i) {
+        const Finding& finding = scan.findings[i];
+        PlannedSite site;
+        site.address = finding.address;
+        site.part = finding.part;
+        site.section = finding.section;
+        site.symbol = finding.symbol;
+        site.symbol_offset = finding.symbol_offset;
+        site.source_file = finding.source_file;
+        site.source_line = finding.source_line;
+        site.text = finding.text;
+        site.mnemonic = finding.mnemonic;
+        site.form = finding.form;
+        site.operation = "operation_" + finding.mnemonic;
+        site.technique = techniques[i % 5];
+        site.why = "It is so.";
+        site.bytes = finding.bytes;
+        site.critical = finding.critical;
+        site.evidence = finding.evidence;
+        ++plan.by_technique[site.technique];
+        plan.sites.push_back(site);
+    }
+    return plan;
+}
+
+/// The sample with kHostileName in every place that an image or the network can name.
+inline ScanDocument make_hostile_scan() {
+    ScanDocument scan = make_scan();
+    scan.image = scan.sections[0].name = scan.profile = kHostileName;
+    scan.notes = {kHostileName};
+    scan.wrappers = {kHostileName};
+    for (Finding& finding : scan.findings) {
+        finding.section = finding.symbol = finding.source_file = finding.text = kHostileName;
+        finding.context = {{kHostileName, kHostileName}};
+        finding.disagreements = {{kHostileName, kHostileName, kHostileName}};
+    }
+    return scan;
+}
+
+}  // namespace trapline::tests
