@@ -157,14 +157,15 @@ Image open_bzimage_setup(const Layer& layer, const BzImage& header) {
     const auto [pm32, pm32_end] = find_in_pm32(file, header.header_end, end);
     add_section(image, layer, "setup", header.header_end, pm32, 0, CodeWidth::bits16, true);
     add_section(image, layer, "setup.text32", pm32, pm32_end, 0, CodeWidth::bits32, true);
-    add_section(image, layer, "setup.tail", pm32_end, end, 0, CodeWidth::bits16, true);
+    // arch/x86/boot/setup.ld puts .text32 last of the code; read-only and initialised data follow it.
+    add_section(image, layer, "setup.data", pm32_end, end, 0, CodeWidth::bits16, false);
     image.index_sections();
     if (code_first) add_entry(image, 0);
     add_entry(image, kJump);
     add_entry(image, header.header_end);
     if (pm32 != end) add_entry(image, pm32);
     settle(image);
-    image.notes.emplace_back("the setup does not say where its code ends: its read-only and initialised data are swept as code");
+    if (pm32 == end) image.notes.emplace_back("the setup does not say where its code ends: its read-only and initialised data are swept as code");
     return image;
 }
 

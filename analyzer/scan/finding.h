@@ -36,7 +36,9 @@ struct Finding {
     std::uint64_t file_offset = 0;
     std::string part;                    ///< of a bzImage: "setup", "stub" or "payload"; else empty
     std::string section;
-    std::string symbol;                  ///< empty when unknown
+    /// Function, empty when unknown; of an alternative's replacement the function that it is copied into, with the offset
+    /// that it has there.
+    std::string symbol;
     std::uint64_t symbol_offset = 0;
     std::string source_file;             ///< empty when unknown
     std::uint32_t source_line = 0;

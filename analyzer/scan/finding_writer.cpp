@@ -17,9 +17,11 @@ std::optional<Finding> FindingWriter::write(const SectionCode& code, std::uint64
     finding.address = address.value;
     finding.file_offset = (code.section->file_offset + offset).value;
     finding.section = code.section->name;
-    if (const image::Symbol* symbol = image_->find_symbol(code.index, address)) {
+    // Replacement code has no function of its own: it runs where the kernel copies it to.
+    const TableContext::Place runs_at = tables_->runs_at(code.index, address);
+    if (const image::Symbol* symbol = image_->find_symbol(runs_at.section, runs_at.address)) {
         finding.symbol = symbol->name;
-        finding.symbol_offset = address - symbol->address;
+        finding.symbol_offset = runs_at.address - symbol->address;
     }
     finding.mode = fmt::format("{}", width_bits(code.mode));
     finding.decode_mode = to_string(code.mode);

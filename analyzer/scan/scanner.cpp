@@ -259,18 +259,19 @@ private:
         note(unconfirmed != 0, fmt::format("{} flagged instructions were not confirmed by the full decode", unconfirmed));
     }
 
-    /// Counts the findings on which decoders differ, by decoder, what it says, and why.
+    /// Counts the findings on which decoders differ, by decoder and what it says; each finding carries the reason.
     void note_disagreements() {
         std::map<std::string, std::uint64_t> classes;
-        std::uint64_t findings = 0;
+        std::uint64_t findings = 0, unexplained = 0;
         for (const Finding& finding : document_.findings) {
             findings += !finding.disagreements.empty();
-            for (const DecoderNote& note : finding.disagreements)
-                ++classes[fmt::format("{} on {}: {} ({})", note.decoder, finding.mnemonic, note.says,
-                                      note.reason.empty() ? "unexplained" : note.reason)];
+            for (const DecoderNote& note : finding.disagreements) {
+                ++classes[fmt::format("{} on {} ({})", note.decoder, finding.mnemonic, note.says)];
+                unexplained += note.reason.empty();
+            }
         }
         if (findings == 0) return;
-        std::string text = fmt::format("decoders disagree on {} instructions:", findings);
+        std::string text = fmt::format("decoders disagree on {} instructions, {} without a known reason:", findings, unexplained);
         for (const auto& [name, count] : classes)
             text += fmt::format("{} {} x {}", &name == &classes.begin()->first ? "" : ";", count, name);
         document_.notes.push_back(std::move(text));

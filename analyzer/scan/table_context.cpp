@@ -74,4 +74,17 @@ std::vector<FindingContext> TableContext::at(image::SectionIndex section, VirtAd
     return context;
 }
 
+TableContext::Place TableContext::runs_at(image::SectionIndex section, VirtAddr address) const {
+    auto entry = std::partition_point(entries_.begin(), entries_.end(), [&](const image::TableEntry* e) {
+        return e->section < section || (e->section == section && e->code.begin <= address);
+    });
+    for (std::size_t looked = 0; entry != entries_.begin() && looked < kMaxLook; ++looked) {
+        const image::TableEntry& candidate = **--entry;
+        if (candidate.section != section || address - candidate.code.begin > kMaxSpan) break;
+        if (candidate.kind != image::TableKind::alternative_replacement || !candidate.code.contains(address) || !candidate.peer) continue;
+        return {candidate.peer_section, *candidate.peer + (address - candidate.code.begin)};
+    }
+    return {section, address};
+}
+
 }  // namespace trapline::scan

@@ -20,6 +20,14 @@ public:
     /// {"jump-label", "target 0x..."}, and {"init", ""} for a section named .init.*.
     std::vector<FindingContext> at(image::SectionIndex section, VirtAddr begin, VirtAddr end) const;
 
+    /// Where the instruction at an address runs: for the bytes of an alternative's replacement the place they are copied to,
+    /// else the address itself.
+    struct Place {
+        image::SectionIndex section = 0;
+        VirtAddr address;
+    };
+    Place runs_at(image::SectionIndex section, VirtAddr address) const;
+
     static constexpr std::uint64_t kMaxSpan = 4096;
     static constexpr std::size_t kMaxEntries = 16;
 
