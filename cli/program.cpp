@@ -5,11 +5,27 @@
 #include <fmt/core.h>
 
 #include <csignal>
+#include <cstdio>
+#include <iostream>
+#include <system_error>
 #include <vector>
 
 #include "cli/command.h"
 
 namespace trapline::cli {
+
+namespace {
+
+/// Turns output that never arrived into an error: most commands print through buffers that fail at the end.
+int finish_output(int code) {
+    std::cout.flush();
+    const bool lost = std::cout.fail() || std::fflush(stdout) != 0 || std::ferror(stdout) != 0;
+    if (!lost || code != kDone) return code;
+    print_error(Error{ErrorCode::io, "cannot write", "standard output", std::nullopt, {}});
+    return kBadInput;
+}
+
+}  // namespace
 
 int run_program(int argc, const char* const* argv) {
     std::signal(SIGPIPE, SIG_DFL);  // `trapline ... | head` ends quietly, as every filter does
@@ -41,14 +57,18 @@ int run_program(int argc, const char* const* argv) {
             app.parse(argc, argv);
         } catch (const CLI::ParseError& error) {
             const int code = app.exit(error);  // prints help to stdout, or the error to stderr
-            return code == 0 ? kDone : kUsage;
+            return code == 0 ? finish_output(kDone) : kUsage;
         }
         for (const Registered& registered : commands)
-            if (registered.command->parsed()) return registered.run();
+            if (registered.command->parsed()) return finish_output(registered.run());
         return kUsage;
     } catch (const std::bad_alloc&) {
         fmt::print(stderr, "trapline: error: out of memory\n");
         return kHostLimit;
+    } catch (const std::system_error& error) {
+        // fmt::print throws it when standard output cannot take more.
+        print_error(Error{ErrorCode::io, error.what(), "standard output", std::nullopt, {}});
+        return kBadInput;
     } catch (const std::exception& error) {
         fmt::print(stderr, "trapline: internal error: {}\nPlease report this with the input that caused it.\n", error.what());
         return kInternal;
