@@ -56,7 +56,7 @@ void print_text(const classify::Verdict& verdict) {
     fmt::print("  modes {}; {} form(s) x mode: {} sensitive, {} privileged, {} conditional, {} user-sensitive, {} override(s)\n", modes_text(verdict.modes), verdict.forms,
                verdict.sensitive, verdict.privileged, verdict.conditional, verdict.user_sensitive, verdict.overrides);
     for (const classify::TheoremAnswer& answer : verdict.theorems)
-        fmt::print("  theorem {}: {:13} {} ({})\n", answer.theorem, answer.met ? "holds" : "condition not met", answer.statement, answer.why);
+        fmt::print("  theorem {}: {:17}  {}\n{:32}{}\n", answer.theorem, answer.met ? "holds" : "condition not met", answer.statement, "", answer.why);
     if (!verdict.critical.empty()) {
         fmt::print("  witness set: sensitive, not privileged (modes in brackets where not all of those asked)\n");
         print_wrapped(by_mnemonic(verdict.critical), verdict.modes);
