@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <utility>
 #include <vector>
 
 #include "reports/tally.h"
@@ -22,6 +23,7 @@ class Page {
 public:
     explicit Page(bool colour) : colour_(colour) {}
     void line(std::string_view text, Ink ink = Ink::plain) {
+        while (text.ends_with(' ')) text.remove_suffix(1);
         const std::string cut = fitted(text, kWidth);
         const std::string_view code = colour_ ? escape(ink) : "";
         text_ += code.empty() ? cut + "\n" : fmt::format("{}{}\x1b[0m\n", code, cut);
@@ -34,11 +36,12 @@ public:
     void row(std::string_view label, std::uint64_t count, std::string_view remark, Ink ink = Ink::plain) {
         line(fmt::format("  {:<20} {:>9}  {}", label, grouped(count), remark), ink);
     }
-    /// Text of any length, wrapped at blanks, each line indented.
-    void paragraph(std::string_view text, std::size_t indent, Ink ink = Ink::plain) {
+    /// Text of any length, wrapped at blanks, each line indented; all but the first by `hanging` more.
+    void paragraph(std::string_view text, std::size_t indent, Ink ink = Ink::plain, std::size_t hanging = 0) {
         std::string current;
         const auto flush = [&] {
             if (!current.empty()) line(std::string(indent, ' ') + current, ink);
+            if (!current.empty()) indent += std::exchange(hanging, 0);
             current.clear();
         };
         while (!text.empty()) {
@@ -179,7 +182,7 @@ void remarks(Page& page, const ScanDocument& scan, const Tally& counts) {
     if (scan.notes.empty()) return;
     page.heading("Notes");
     constexpr std::size_t kNotes = 20;
-    for (std::size_t i = 0; i < scan.notes.size() && i < kNotes; ++i) page.paragraph("- " + printable(scan.notes[i]), 2);
+    for (std::size_t i = 0; i < scan.notes.size() && i < kNotes; ++i) page.paragraph("- " + printable(scan.notes[i]), 2, Ink::plain, 2);
     if (scan.notes.size() > kNotes) page.line(fmt::format("  {} more in scan.json", scan.notes.size() - kNotes), Ink::faint);
 }
 
