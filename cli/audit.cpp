@@ -47,7 +47,7 @@ std::filesystem::path folder_for(const std::string& directory, const std::string
 std::string verdict_text(const classify::Verdict& verdict) {
     std::string text;
     for (const classify::TheoremAnswer& answer : verdict.theorems)
-        text += fmt::format("Theorem {}: {}. {} ({}).\n", answer.theorem, answer.met ? "its condition holds" : "its condition is not met", answer.statement, answer.why);
+        text += fmt::format("{}Theorem {}: {}. Here the condition {}: {}.", text.empty() ? "" : "\n\n", answer.theorem, answer.statement, answer.met ? "holds" : "is not met", answer.why);
     return text;
 }
 

@@ -11,6 +11,9 @@ namespace trapline::cli {
 
 namespace {
 
+// Section indexes have 32 bits, in ELF and in image::SectionIndex.
+constexpr std::uint64_t kMaxCount = 0xFFFFFFFF;
+
 std::optional<std::uint64_t> parse_address(std::string text) {
     int base = 10;
     if (text.rfind("0x", 0) == 0 || text.rfind("0X", 0) == 0) {
@@ -67,12 +70,17 @@ void ScanImagesOptions::add_to(CLI::App& command) {
     auto* raw_option = command.add_option("--raw", raw, "the file is raw code of this width")->check(CLI::IsMember({"16", "32", "64"}));
     command.add_option("--base", base, "address of the first raw byte, decimal or 0x hex")->capture_default_str()->needs(raw_option);
     command.add_option("--max-size", max_size, "bytes that one layer of a file may expand to")->capture_default_str()->transform(CLI::AsSizeValue(false));
+    const CLI::Range count(std::uint64_t{1}, kMaxCount);
+    command.add_option("--max-members", max_members, "members that one archive may have")->capture_default_str()->check(count);
+    command.add_option("--max-sections", max_sections, "sections that one ELF file may have")->capture_default_str()->check(count);
 }
 
 int scan_images(const ScanImagesOptions& options, const GlobalOptions& global, const isa::Database& database, const classify::TagTable& tags,
                 const std::function<void(ScanDocument&&)>& on_scan, const std::function<void(const Error&)>& on_error) {
     image::OpenOptions open;
     open.max_decompressed = options.max_size;
+    open.max_members = options.max_members;
+    open.max_sections = options.max_sections;
     if (!options.raw.empty()) {
         open.raw = options.raw == "16" ? image::CodeWidth::bits16 : options.raw == "32" ? image::CodeWidth::bits32 : image::CodeWidth::bits64;
         const auto base = parse_address(options.base);

@@ -21,6 +21,8 @@ struct ScanImagesOptions {
     int jobs = 0;
     bool count_all = false;
     std::uint64_t max_size = std::uint64_t{1} << 30;
+    std::uint64_t max_members = image::OpenOptions{}.max_members;
+    std::uint64_t max_sections = image::OpenOptions{}.max_sections;
 
     /// Adds the options to a command.
     void add_to(CLI::App& command);

@@ -64,12 +64,12 @@ Verdict judge(const isa::Database& database, const TagTable& tags, ModeSet modes
     const bool third = verdict.user_critical.empty();
     const bool has_user_mode = verdict.modes.contains(Mode::protected16) || verdict.modes.contains(Mode::protected32) || verdict.modes.contains(Mode::long64);
     const std::string outside = std::to_string(verdict.critical.size()) + " sensitive form(s) do not trap";
-    verdict.theorems.push_back({1, first, "sensitive forms are all privileged: a virtual machine monitor can be constructed",
+    verdict.theorems.push_back({1, first, "if every sensitive form is privileged, a virtual machine monitor can be constructed",
                                 first ? "every sensitive form is privileged, or conditional on a bit that the VMM sets" : outside});
     // A VMM without timing dependencies is assumed to be buildable: nothing in the instruction set decides that.
-    verdict.theorems.push_back({2, first, "virtualizable, and a VMM without timing dependencies: recursively virtualizable",
+    verdict.theorems.push_back({2, first, "if it is virtualizable and a VMM without timing dependencies can be built, it is recursively virtualizable",
                                 first ? "theorem 1 holds; that the VMM has no timing dependencies is assumed" : "theorem 1's condition is not met"});
-    verdict.theorems.push_back({3, third, "user-sensitive forms are all privileged: a hybrid virtual machine monitor can be constructed",
+    verdict.theorems.push_back({3, third, "if every user-sensitive form is privileged, a hybrid virtual machine monitor can be constructed",
                                 third ? (first             ? "follows from theorem 1"
                                          : has_user_mode   ? "no critical form is sensitive from user mode"
                                                            : "vacuously: real mode has no user mode, so the theorem says nothing of this machine")

@@ -18,11 +18,12 @@ namespace trapline::image {
 Result<std::vector<std::uint8_t>> decompress(Content how, Bytes bytes, std::uint64_t limit, const std::string& name);
 
 /// The same for a file of lzop (`89 4C 5A 4F ...`), which is how the kernel's build makes LZO payloads. Debian's
-/// libarchive has no LZO of its own: it would start the program lzop, which this never does.
+/// libarchive has no LZO of its own: it would start the program lzop, which this never does. The checksums that the file
+/// has, of its header and of each block before and after, are held against the bytes.
 Result<std::vector<std::uint8_t>> decompress_lzop(Bytes bytes, std::uint64_t limit, const std::string& name);
 
-/// Expands one LZO1X block into `out`, which is appended to by exactly `expected` bytes
-/// (Linux Documentation/staging/lzo.rst describes the stream). Returns what was wrong, null when nothing was.
+/// Expands one LZO1X block with liblzo2 and appends what it holds, exactly `expected` bytes, to `out`. Returns what was
+/// wrong, null when nothing was; `out` is then as it was before.
 const char* expand_lzo1x(Bytes block, std::size_t expected, std::vector<std::uint8_t>& out);
 
 /// Makes the error of a layer that would expand beyond `limit`.

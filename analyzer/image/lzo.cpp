@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// LZO1X streams in lzop files, written from the description of the bit stream in Linux Documentation/staging/lzo.rst.
+// The container that lzop writes: header, blocks, checksums, limits. The LZO1X blocks inside go through liblzo2.
 // Only what the kernel's build makes: `lzop -9` with one file, methods 1-3 (all LZO1X), no filter, no multi-volume.
 #include <fmt/format.h>
+#include <lzo/lzo1x.h>
+
+#include <array>
 
 #include "image/decompress.h"
 
@@ -10,8 +13,30 @@ namespace {
 
 // Flags of the lzop header.
 constexpr std::uint32_t kAdler32Data = 0x1, kAdler32Compressed = 0x2, kExtraField = 0x40, kCrc32Data = 0x100,
-                        kCrc32Compressed = 0x200, kMultipart = 0x400, kFilter = 0x800;
+                        kCrc32Compressed = 0x200, kMultipart = 0x400, kFilter = 0x800, kHeaderCrc32 = 0x1000;
 constexpr std::uint32_t kMaxBlock = 64u << 20;  // lzop's own bound on a block
+constexpr std::uint64_t kMagicSize = 9;         // the header's checksum leaves the magic out
+
+enum class Sum : std::uint8_t { adler32, crc32 };
+enum class SumOf : std::uint8_t { expanded, stored };
+
+struct BlockSum {
+    std::uint32_t flag;  // of the header: each block carries this one
+    Sum sum;
+    SumOf of;
+};
+// In the order they have in a block's header.
+constexpr std::array<BlockSum, 4> kBlockSums = {{{kAdler32Data, Sum::adler32, SumOf::expanded},
+                                                 {kCrc32Data, Sum::crc32, SumOf::expanded},
+                                                 {kAdler32Compressed, Sum::adler32, SumOf::stored},
+                                                 {kCrc32Compressed, Sum::crc32, SumOf::stored}}};
+
+struct BlockHeader {
+    std::uint32_t expanded = 0;  // bytes; 0 marks the end of the file
+    std::uint32_t stored = 0;    // bytes; as many as expanded when the block is not compressed
+    std::array<std::optional<std::uint32_t>, kBlockSums.size()> sums;
+    std::uint64_t data = 0;  // where the stored bytes begin
+};
 
 std::optional<std::uint32_t> big_endian32(ByteView view, std::uint64_t offset) {
     const auto value = view.get<std::uint32_t>(offset);
@@ -25,118 +50,24 @@ std::optional<std::uint16_t> big_endian16(ByteView view, std::uint64_t offset) {
     return __builtin_bswap16(*value);
 }
 
-// Walks one block. `bad` is set once and stays: reads past the end give 0.
-class Lzo1xBlock {
-public:
-    Lzo1xBlock(Bytes in, std::size_t expected, std::vector<std::uint8_t>& out)
-        : in_(in), out_(out), start_(out.size()), limit_(out.size() + expected) {}
+// Holds `bytes` against the checksum `said`, which the file has for them. `what` names them, `offset` is theirs.
+Status check_sum(Sum sum, Bytes bytes, std::uint32_t said, const char* what, const std::string& name, std::uint64_t offset) {
+    const bool crc = sum == Sum::crc32;
+    const std::uint32_t found = crc ? lzo_crc32(0, bytes.data(), bytes.size()) : lzo_adler32(1, bytes.data(), bytes.size());
+    if (found == said) return {};
+    return fail(ErrorCode::malformed,
+                fmt::format("{} of {} is {:#010x}, expected {:#010x} as the file says", crc ? "CRC-32" : "Adler-32", what, found, said), name,
+                offset);
+}
 
-    const char* expand() {
-        const std::uint8_t first = peek();
-        if (first > 17) {  // 18..: first - 17 literals, and the state as after as many
-            ++at_;
-            const std::size_t count = first - 17u;
-            literals(count);
-            state_ = count < 4 ? count : 4;
-        }
-        while (!bad_) {
-            const std::uint8_t op = next();
-            if (bad_) break;
-            if (op < 16 && state_ == 0) {  // a run of literals
-                literals(length(op, 15) + 3);
-                state_ = 4;
-                continue;
-            }
-            if (op == 17 && at_ + 2 <= in_.size() && in_[at_] == 0 && in_[at_ + 1] == 0) {  // end of stream
-                at_ += 2;
-                break;
-            }
-            match(op);
-        }
-        if (bad_) return bad_;
-        if (out_.size() != limit_) return "the block is shorter than its header says";
-        if (at_ != in_.size()) return "bytes follow the end marker of the block";
-        return nullptr;
+Status check_block_sums(const BlockHeader& block, SumOf of, Bytes bytes, const std::string& name) {
+    const char* what = of == SumOf::stored ? "the compressed lzop block" : "the expanded lzop block";
+    for (std::size_t i = 0; i < kBlockSums.size(); ++i) {
+        if (!block.sums[i] || kBlockSums[i].of != of) continue;
+        if (Status checked = check_sum(kBlockSums[i].sum, bytes, *block.sums[i], what, name, block.data); !checked) return checked;
     }
-
-private:
-    std::uint8_t peek() {
-        if (at_ < in_.size()) return in_[at_];
-        if (!bad_) bad_ = "the block ends inside an instruction";
-        return 0;
-    }
-    std::uint8_t next() {
-        const std::uint8_t byte = peek();
-        if (!bad_) ++at_;
-        return byte;
-    }
-    // A length field of `mask` values; zero means: as many 255s as there are zero bytes, and the byte after them.
-    std::size_t length(std::uint8_t op, std::uint8_t mask) {
-        std::size_t value = op & mask;
-        if (value != 0) return value;
-        value = mask;
-        std::uint8_t byte = next();
-        while (byte == 0 && !bad_) {
-            value += 255;
-            byte = next();
-        }
-        return value + byte;
-    }
-    void literals(std::size_t count) {
-        if (bad_) return;
-        if (count > in_.size() - at_) {
-            bad_ = "literals pass the end of the block";
-        } else if (count > limit_ - out_.size()) {
-            bad_ = "the block is longer than its header says";
-        } else {
-            out_.insert(out_.end(), in_.begin() + static_cast<std::ptrdiff_t>(at_), in_.begin() + static_cast<std::ptrdiff_t>(at_ + count));
-            at_ += count;
-        }
-    }
-    void copy(std::size_t distance, std::size_t count) {
-        if (bad_) return;
-        if (distance > out_.size() - start_) {
-            bad_ = "a match reaches before the block";
-        } else if (count > limit_ - out_.size()) {
-            bad_ = "the block is longer than its header says";
-        } else {
-            // One by one: a match may overlap what it produces.
-            for (std::size_t i = 0; i < count; ++i) out_.push_back(out_[out_.size() - distance]);
-        }
-    }
-    void match(std::uint8_t op) {
-        std::size_t distance = 0;
-        std::size_t count = 0;
-        std::uint8_t low = op;  // its two low bits say how many literals follow
-        if (op >= 64) {
-            count = op >= 128 ? 5u + (op >> 5 & 3u) : 3u + (op >> 5 & 1u);
-            distance = (std::size_t{next()} << 3) + (op >> 2 & 7u) + 1;
-        } else if (op >= 16) {
-            const bool near = op >= 32;
-            count = length(op, near ? 31 : 7) + 2;
-            low = next();
-            const std::size_t field = (low | std::size_t{next()} << 8) >> 2;
-            distance = near ? field + 1 : 16384u + ((op & 8u) << 11) + field;
-        } else if (state_ == 4) {
-            count = 3;
-            distance = (std::size_t{next()} << 2) + (op >> 2 & 3u) + 2049;
-        } else {
-            count = 2;
-            distance = (std::size_t{next()} << 2) + (op >> 2 & 3u) + 1;
-        }
-        copy(distance, count);
-        state_ = low & 3u;
-        literals(state_);
-    }
-
-    Bytes in_;
-    std::vector<std::uint8_t>& out_;
-    std::size_t start_;
-    std::size_t limit_;
-    std::size_t at_ = 0;
-    std::size_t state_ = 0;  // literals copied by the last instruction; 4 stands for four or more
-    const char* bad_ = nullptr;
-};
+    return {};
+}
 
 // Reads the header of an lzop file; returns its flags and moves `at` to the first block.
 Result<std::uint32_t> read_lzop_header(ByteView view, std::uint64_t& at, const std::string& name) {
@@ -155,22 +86,90 @@ Result<std::uint32_t> read_lzop_header(ByteView view, std::uint64_t& at, const s
         return fail(ErrorCode::unsupported, fmt::format("lzop flags {:#x}: filters and multi-part files are not read", *flags), name, 17);
     const auto name_length = view.get<std::uint8_t>(33);  // after mode, mtime_low, mtime_high
     if (!name_length) return truncated();
-    at = 34u + *name_length + 4u;  // the name and the header's checksum
-    if (*flags & kExtraField) {
-        const auto extra = big_endian32(view, at);
-        if (!extra) return truncated();
-        at += 8u + *extra;
+    const Sum sum = (*flags & kHeaderCrc32) ? Sum::crc32 : Sum::adler32;
+    at = 34u + *name_length;
+    const auto header = view.slice(kMagicSize, at - kMagicSize);
+    const auto header_sum = big_endian32(view, at);
+    if (!header || !header_sum) return truncated();
+    if (Status checked = check_sum(sum, *header, *header_sum, "the lzop header", name, kMagicSize); !checked)
+        return tl::unexpected(checked.error());
+    at += 4;
+    if (*flags & kExtraField) {  // its length, itself, and a checksum over both
+        const auto length = big_endian32(view, at);
+        if (!length) return truncated();
+        const auto extra = view.slice(at, std::uint64_t{4} + *length);
+        const auto extra_sum = big_endian32(view, at + 4 + *length);
+        if (!extra || !extra_sum) return truncated();
+        if (Status checked = check_sum(sum, *extra, *extra_sum, "the lzop header's extra field", name, at); !checked)
+            return tl::unexpected(checked.error());
+        at += std::uint64_t{8} + *length;
     }
     return *flags;
+}
+
+// Reads the header of the block at `at`; of the end marker only its zero.
+Result<BlockHeader> read_block_header(ByteView view, std::uint64_t at, std::uint32_t flags, const std::string& name) {
+    const auto expanded = big_endian32(view, at);
+    if (!expanded) return fail(ErrorCode::truncated, "the lzop file ends without its end marker", name, at);
+    BlockHeader block;
+    block.expanded = *expanded;
+    if (block.expanded == 0) return block;
+    const auto truncated = [&] { return fail(ErrorCode::truncated, "the lzop file ends inside a block header", name, at); };
+    const auto stored = big_endian32(view, at + 4);
+    if (!stored) return truncated();
+    block.stored = *stored;
+    if (block.expanded > kMaxBlock || block.stored > block.expanded)
+        return fail(ErrorCode::malformed,
+                    fmt::format("lzop block of {} bytes for {}, expected at most {} and no growth", block.stored, block.expanded, kMaxBlock),
+                    name, at);
+    block.data = at + 8;
+    for (std::size_t i = 0; i < kBlockSums.size(); ++i) {
+        if (!(flags & kBlockSums[i].flag)) continue;
+        // Checksums of the compressed data stand in the header only when the block is compressed.
+        if (kBlockSums[i].of == SumOf::stored && block.stored == block.expanded) continue;
+        block.sums[i] = big_endian32(view, block.data);
+        if (!block.sums[i]) return truncated();
+        block.data += 4;
+    }
+    return block;
+}
+
+constexpr const char* kLibraryMisfit = "this liblzo2 does not fit the headers that the program was built with";
+
+// lzo_init must come before every other call; it compares the sizes of types in headers and library.
+bool library_fits() {
+    static const bool fits = lzo_init() == LZO_E_OK;
+    return fits;
+}
+
+// Says in words what lzo1x_decompress_safe found; null for LZO_E_OK.
+const char* describe_lzo(int code) {
+    switch (code) {
+        case LZO_E_OK: return nullptr;
+        case LZO_E_INPUT_OVERRUN: return "the block ends inside an instruction";
+        case LZO_E_OUTPUT_OVERRUN: return "the block is longer than its header says";
+        case LZO_E_LOOKBEHIND_OVERRUN: return "a match reaches before the block";
+        case LZO_E_EOF_NOT_FOUND: return "the block has no end marker";
+        case LZO_E_INPUT_NOT_CONSUMED: return "bytes follow the end marker of the block";
+        default: return "liblzo2 refuses the block";  // LZO_E_ERROR: an end marker of the wrong length
+    }
 }
 
 }  // namespace
 
 const char* expand_lzo1x(Bytes block, std::size_t expected, std::vector<std::uint8_t>& out) {
-    return Lzo1xBlock(block, expected, out).expand();
+    if (!library_fits()) return kLibraryMisfit;
+    const std::size_t start = out.size();
+    out.resize(start + expected);
+    lzo_uint written = expected;  // in: room, out: bytes written
+    const char* wrong = describe_lzo(lzo1x_decompress_safe(block.data(), block.size(), out.data() + start, &written, nullptr));
+    if (!wrong && written != expected) wrong = "the block is shorter than its header says";
+    if (wrong) out.resize(start);
+    return wrong;
 }
 
 Result<std::vector<std::uint8_t>> decompress_lzop(Bytes bytes, std::uint64_t limit, const std::string& name) {
+    if (!library_fits()) return fail(ErrorCode::host_limit, kLibraryMisfit, name);
     const ByteView view(bytes);
     std::uint64_t at = 0;
     const auto flags = read_lzop_header(view, at, name);
@@ -178,29 +177,23 @@ Result<std::vector<std::uint8_t>> decompress_lzop(Bytes bytes, std::uint64_t lim
 
     std::vector<std::uint8_t> out;
     for (;;) {
-        const auto expanded = big_endian32(view, at);
-        if (!expanded) return fail(ErrorCode::truncated, "the lzop file ends without its end marker", name, at);
-        if (*expanded == 0) return out;
-        const auto stored = big_endian32(view, at + 4);
-        if (!stored) return fail(ErrorCode::truncated, "the lzop file ends inside a block header", name, at);
-        if (*expanded > kMaxBlock || *stored > *expanded)
-            return fail(ErrorCode::malformed,
-                        fmt::format("lzop block of {} bytes for {}, expected at most {} and no growth", *stored, *expanded, kMaxBlock),
-                        name, at);
-        if (*expanded > limit || out.size() > limit - *expanded) return tl::unexpected(size_limit_error(limit, name));
-        // Checksums of the compressed data stand in the header only when the block is compressed.
-        std::uint64_t checksums = ((*flags & kAdler32Data) ? 4 : 0) + ((*flags & kCrc32Data) ? 4 : 0);
-        if (*stored < *expanded) checksums += ((*flags & kAdler32Compressed) ? 4 : 0) + ((*flags & kCrc32Compressed) ? 4 : 0);
-        const std::uint64_t data = at + 8 + checksums;
-        const auto block = view.slice(data, *stored);
-        if (!block)
-            return fail(ErrorCode::truncated, fmt::format("lzop block of {} bytes passes the end of the file", *stored), name, at);
-        if (*stored == *expanded) {
-            out.insert(out.end(), block->begin(), block->end());
-        } else if (const char* wrong = expand_lzo1x(*block, *expanded, out)) {
-            return fail(ErrorCode::malformed, fmt::format("damaged LZO block: {}", wrong), name, data);
+        const auto block = read_block_header(view, at, *flags, name);
+        if (!block) return tl::unexpected(block.error());
+        if (block->expanded == 0) return out;
+        if (block->expanded > limit || out.size() > limit - block->expanded) return tl::unexpected(size_limit_error(limit, name));
+        const auto stored = view.slice(block->data, block->stored);
+        if (!stored)
+            return fail(ErrorCode::truncated, fmt::format("lzop block of {} bytes passes the end of the file", block->stored), name, at);
+        if (Status checked = check_block_sums(*block, SumOf::stored, *stored, name); !checked) return tl::unexpected(checked.error());
+        const std::size_t start = out.size();
+        if (block->stored == block->expanded) {
+            out.insert(out.end(), stored->begin(), stored->end());
+        } else if (const char* wrong = expand_lzo1x(*stored, block->expanded, out)) {
+            return fail(ErrorCode::malformed, fmt::format("damaged LZO block: {}", wrong), name, block->data);
         }
-        at = data + *stored;
+        if (Status checked = check_block_sums(*block, SumOf::expanded, Bytes(out).subspan(start), name); !checked)
+            return tl::unexpected(checked.error());
+        at = block->data + block->stored;
     }
 }
 
