@@ -61,6 +61,20 @@ Status check_all_sections(const ElfWork& work) {
     return check_overlap(pieces, &Piece::offset, "file bytes", work.layer.name);
 }
 
+// Xen's mkelf32 puts its 64-bit code into an ELF32 file of machine 386 behind a 32-bit head. REX.W before MOV or LEA tells:
+// over Debian 12's kernels and modules it is 27 to 59 of 1000 bytes of 64-bit code, 33 in Xen (data included), and at most
+// 0.6 in 32-bit code, where the same bytes are DEC or INC before a MOV.
+bool reads_as_64_bit(Bytes code) {
+    constexpr std::size_t kFewestBytes = 4096, kPerThousand = 10;
+    if (code.size() < kFewestBytes) return false;
+    std::size_t found = 0;
+    for (std::size_t i = 0; i + 1 < code.size(); ++i) {
+        const bool rex_w = (code[i] & 0xFA) == 0x48;  // REX.W, with or without R and B
+        found += rex_w && (code[i + 1] == 0x89 || code[i + 1] == 0x8B || code[i + 1] == 0x8D);
+    }
+    return found >= code.size() / 1000 * kPerThousand;
+}
+
 Status add_pieces(ElfWork& work, std::vector<Piece> pieces) {
     const std::string& file = work.layer.name;
     for (const Piece& piece : pieces)
@@ -76,6 +90,11 @@ Status add_pieces(ElfWork& work, std::vector<Piece> pieces) {
         section.executable = piece.executable;
         section.writable = piece.writable;
         section.width = work.is_64_bit_code() ? CodeWidth::bits64 : CodeWidth::bits32;
+        if (section.executable && section.width == CodeWidth::bits32 && reads_as_64_bit(section.bytes)) {
+            section.width = CodeWidth::bits64;
+            work.image.architecture = "x86_64";
+            work.image.notes.push_back(section.name + ": reads as 64-bit code in a file for i386: swept as 64-bit, its 32-bit head too");
+        }
         work.image.sections.push_back(std::move(section));
     }
     work.image.index_sections();

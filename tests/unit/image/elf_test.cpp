@@ -50,6 +50,34 @@ TEST_CASE("ELF32 of i386 is 32-bit code, ELF32 of x86-64 (x32) is 64-bit code") 
     CHECK(opened.images[0].sections[0].width == CodeWidth::bits64);
 }
 
+TEST_CASE("an ELF32 file for i386 around 64-bit code, as Xen's, is 64-bit code and says so") {
+    const auto open_filled_with = [](const Buffer& pattern) {
+        ElfBuilder elf;
+        elf.is_64 = false;
+        elf.machine = 3;
+        Buffer code;
+        while (code.size() < 8192) code.insert(code.end(), pattern.begin(), pattern.end());
+        elf.add({".text", 1, 6, 0x200000, code});
+        elf.add({".rodata", 1, 2, 0x300000, code});
+        return open_all(elf.build());
+    };
+    Buffer pattern{0x48, 0x89, 0xC3};  // mov rbx, rax
+    pattern.resize(64, 0x90);
+    const auto xen = open_filled_with(pattern);
+    REQUIRE(xen.images.size() == 1);
+    CHECK(xen.images[0].sections[0].width == CodeWidth::bits64);
+    CHECK(xen.images[0].architecture == "x86_64");
+    CHECK(xen.images[0].format == Format::elf32);
+    REQUIRE(xen.images[0].notes.size() == 2);
+    CHECK_THAT(xen.images[0].notes[0], Contains(".text: reads as 64-bit code"));
+    CHECK_THAT(xen.images[0].notes[1], Contains("no symbols"));
+    pattern.resize(256, 0x90);  // as rare as DEC before a MOV in 32-bit code, and rarer still in Debian's
+    const auto i386 = open_filled_with(pattern);
+    REQUIRE(i386.images.size() == 1);
+    CHECK(i386.images[0].sections[0].width == CodeWidth::bits32);
+    CHECK(i386.images[0].architecture == "i386");
+}
+
 TEST_CASE("an ELF file cut at any byte is an error, never a crash") {
     const Buffer whole = tiny_program().build();
     for (std::size_t size = 0; size < whole.size(); ++size) {
