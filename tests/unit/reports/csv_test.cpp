@@ -53,12 +53,26 @@ TEST_CASE("the scan's rows have a cell for each heading", "[reports]") {
     for (const ScanDocument& scan : {tests::make_scan(), tests::make_hostile_scan()}) {
         const auto rows = read_csv(collect([&](const Sink& sink) { write_scan_csv(scan, sink); }));
         REQUIRE(rows.size() == 6);
-        for (const auto& row : rows) CHECK(row.size() == 19);
+        for (const auto& row : rows) CHECK(row.size() == 20);
     }
     const ScanDocument scan = tests::make_scan();
     const auto rows = read_csv(collect([&](const Sink& sink) { write_scan_csv(scan, sink); }));
     CHECK(rows[2][17] == "alternative-replacement for 0xffffffff81000123; init");
     CHECK(rows[2][15] == "yes");
+}
+
+TEST_CASE("tables of a batch join under one heading, and each row names its image", "[reports]") {
+    const ScanDocument first = tests::make_scan();
+    ScanDocument second = tests::make_scan();
+    second.image = "kernel.deb!boot/vmlinuz";
+    const auto rows = read_csv(collect([&](const Sink& sink) {
+        write_scan_csv(first, sink);
+        write_scan_csv(second, sink, false);
+    }));
+    REQUIRE(rows.size() == 11);
+    CHECK(rows[0].back() == "image");
+    CHECK(rows[5].back() == first.image);
+    CHECK(rows[6].back() == "kernel.deb!boot/vmlinuz");
 }
 
 TEST_CASE("no cell of a hostile image begins a formula", "[reports]") {
