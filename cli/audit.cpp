@@ -70,8 +70,9 @@ public:
         totals_.findings += scan.findings.size();
         totals_.critical += critical;
         totals_.unplanned += unplanned;
-        // A module without a finding needs no folder of its own; a kernel always gets its report.
-        if (scan.relocatable && scan.findings.empty()) {
+        // A package's module without a finding needs no folder of its own; what the user named always gets its report.
+        const bool inside_package = scan.image.find('!') != std::string::npos;
+        if (scan.relocatable && scan.findings.empty() && inside_package) {
             ++totals_.quiet_images;
             return;
         }

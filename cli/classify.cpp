@@ -88,9 +88,10 @@ int run_batch(Classifier& classifier, std::istream& input, const std::string& na
             result = kBadInput;
         }
     }
-    if (std::fflush(stdout) != 0) {
-        print_error(Error{ErrorCode::io, "cannot write", "standard output", std::nullopt, {}});
-        return kBadInput;
+    // A folder opens like a file and fails at the first read.
+    if (input.bad()) {
+        print_error(Error{ErrorCode::io, "found a folder or a file that cannot be read, expected TSV lines", name, std::nullopt, {}});
+        result = kBadInput;
     }
     return result;
 }

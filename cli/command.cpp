@@ -15,6 +15,8 @@
 #include <cstring>
 #include <mutex>
 
+#include "reports/text_encoding.h"
+
 namespace trapline::cli {
 
 std::unique_ptr<LoadedDatabase> load(const GlobalOptions& global) {
@@ -63,8 +65,9 @@ spdlog::logger& diagnostics() {
 
 }  // namespace
 
-void print_error(const Error& error) { diagnostics().error("{}", error.describe()); }
-void print_warning(const std::string& text) { diagnostics().warn("{}", text); }
+// Names of members, sections and files may hold terminal escapes.
+void print_error(const Error& error) { diagnostics().error("{}", reports::printable(error.describe())); }
+void print_warning(const std::string& text) { diagnostics().warn("{}", reports::printable(text)); }
 
 int exit_code(const Error& error) { return error.code == ErrorCode::host_limit ? kHostLimit : kBadInput; }
 

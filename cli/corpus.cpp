@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -252,10 +253,12 @@ int run_list(const Options& options) {
         fmt::print("{}\n", document.dump(1));
         return kDone;
     }
-    fmt::print("{:24} {:6} {:8} {:20} {}\n", "NAME", "ARCH", "FORMAT", "FETCHED", "WHAT");
+    std::size_t widest = 0;
+    for (const CatalogueEntry& entry : catalogue()) widest = std::max(widest, entry.name.size());
+    fmt::print("{:{}} {:6} {:8} {:20} {}\n", "NAME", widest, "ARCH", "FORMAT", "FETCHED", "WHAT");
     for (const CatalogueEntry& entry : catalogue()) {
         const LockedImage* image = fetched(entry);
-        fmt::print("{:24} {:6} {:8} {:20} {}\n", entry.name, entry.architecture, entry.format, image != nullptr ? image->version : "-", entry.title);
+        fmt::print("{:{}} {:6} {:8} {:20} {}\n", entry.name, widest, entry.architecture, entry.format, image != nullptr ? image->version : "-", entry.title);
     }
     return kDone;
 }

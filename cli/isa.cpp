@@ -65,9 +65,14 @@ int list(const Options& options, const isa::Database& database) {
         for (const isa::Profile& profile : database.profiles) fmt::print("{:12} {}\n", profile.id, profile.title);
         return kDone;
     }
+    const auto in_family = [&](const isa::Record& record) { return options.family.empty() || record.family == options.family; };
+    if (std::none_of(database.records.begin(), database.records.end(), in_family)) {
+        fmt::print(stderr, "trapline: error: no family \"{}\" (trapline isa stats)\n", options.family);
+        return kUsage;
+    }
     fmt::print("{:28} {:14} {:20} {:14} {}\n", "FORM", "MNEMONIC", "ENCODING", "MODES", "FAMILY");
     for (const isa::Record& record : database.records)
-        if (options.family.empty() || record.family == options.family)
+        if (in_family(record))
             fmt::print("{:28} {:14} {:20} {:14} {}\n", record.id, record.mnemonic, encoding_text(record.encoding), modes_text(record.encoding.modes), record.family);
     return kDone;
 }

@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <iostream>
@@ -20,9 +21,17 @@ namespace {
 int finish_output(int code) {
     std::cout.flush();
     const bool lost = std::cout.fail() || std::fflush(stdout) != 0 || std::ferror(stdout) != 0;
-    if (!lost || code != kDone) return code;
+    if (!lost) return code;
     print_error(Error{ErrorCode::io, "cannot write", "standard output", std::nullopt, {}});
-    return kBadInput;
+    return std::max<int>(code, kBadInput);
+}
+
+/// Words a wrong command line as every other error is worded. CLI11 misses the command before it looks at what came instead.
+std::string usage_error(const CLI::App* app, const CLI::Error& error) {
+    std::string text = fmt::format("trapline: error: {}", error.what());
+    const std::vector<std::string> unknown = app->remaining(true);
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError) && !unknown.empty()) text += fmt::format(", found \"{}\"", unknown[0]);
+    return text + "\nRun with --help for more information.\n";
 }
 
 }  // namespace
@@ -33,6 +42,7 @@ int run_program(int argc, const char* const* argv) {
         CLI::App app{"Trapline tells what an x86 kernel does that a deprivileged guest cannot get away with,\nand what to do about each place.", "trapline"};
         app.set_version_flag("--version", "trapline " TRAPLINE_VERSION);
         app.require_subcommand(1);
+        app.failure_message(usage_error);
         app.fallthrough();
         GlobalOptions global;
         app.add_option("--isa-dir", global.isa_directory, "read the database from this folder instead of the built-in copy")->type_name("DIR");

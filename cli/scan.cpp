@@ -7,6 +7,7 @@
 #include "reports/scan_csv.h"
 #include "reports/scan_json.h"
 #include "reports/scan_jsonl.h"
+#include "reports/text_encoding.h"
 #include "support/bytes.h"
 
 namespace trapline::cli {
@@ -20,12 +21,13 @@ struct Options {
 };
 
 std::string place(const Finding& finding) {
-    if (finding.symbol.empty()) return finding.section;
-    return finding.symbol_offset == 0 ? finding.symbol : fmt::format("{}+{:#x}", finding.symbol, finding.symbol_offset);
+    if (finding.symbol.empty()) return reports::printable(finding.section);
+    const std::string symbol = reports::printable(finding.symbol);
+    return finding.symbol_offset == 0 ? symbol : fmt::format("{}+{:#x}", symbol, finding.symbol_offset);
 }
 
 void append_text(const ScanDocument& scan, std::string& out) {
-    out += fmt::format("{}: {} {}, {} finding(s) under {}\n", scan.image, scan.architecture, scan.format, scan.findings.size(), scan.profile);
+    out += fmt::format("{}: {} {}, {} finding(s) under {}\n", reports::printable(scan.image), scan.architecture, scan.format, scan.findings.size(), scan.profile);
     for (const Finding& finding : scan.findings) {
         out += fmt::format("{:>16x} {:8} {:<30} {:<38} {:22} {}{:9} {}{}", finding.address, finding.part.empty() ? to_string(finding.evidence) : finding.part,
                            to_hex(finding.bytes), finding.text, finding.privileged, finding.control_sensitive ? "control " : "        ",
@@ -37,7 +39,7 @@ void append_text(const ScanDocument& scan, std::string& out) {
         out += "every instruction by mnemonic:\n";
         for (const auto& [mnemonic, count] : scan.all_mnemonics) out += fmt::format("{:>10} {}\n", count, mnemonic);
     }
-    for (const std::string& note : scan.notes) out += "note: " + note + '\n';
+    for (const std::string& note : scan.notes) out += "note: " + reports::printable(note) + '\n';
 }
 
 /// Puts the documents of a batch together: one stands by itself, several become a JSON array, or runs of one SARIF log.
@@ -49,7 +51,7 @@ public:
         const reports::Sink sink = [this](std::string_view piece) { text_ += piece; };
         if (format_ == "text") append_text(scan, text_);
         else if (format_ == "jsonl") reports::write_scan_jsonl(scan, sink);
-        else if (format_ == "csv") reports::write_scan_csv(scan, sink);
+        else if (format_ == "csv") reports::write_scan_csv(scan, sink, text_.empty());
         else if (format_ == "sarif") runs_.push_back(scan);
         else append(reports::render_scan_json(scan));
     }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Opens layer after layer until an image is reached: what a layer is, its bytes say.
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
 #include <iostream>
@@ -195,8 +198,12 @@ Status open_images(const std::string& path, const OpenOptions& options, const st
     if (path == "-") {
         bytes = read_stream(std::cin, options.max_decompressed, "-");
     } else {
+        // A folder opens like a file and fails at the first read.
+        std::error_code code;
+        if (std::filesystem::is_directory(path, code)) return fail(ErrorCode::io, "found a folder, expected a file", path);
         std::ifstream in(path, std::ios::binary);
-        if (!in) return fail(ErrorCode::io, "cannot be opened for reading", path);
+        if (!in)
+            return fail(ErrorCode::io, fmt::format("cannot be opened for reading: {}", std::strerror(errno)), path.empty() ? "\"\"" : path);
         bytes = read_stream(in, options.max_decompressed, path);
     }
     if (!bytes) return tl::unexpected(std::move(bytes.error()));

@@ -10,6 +10,7 @@
 #include <iterator>
 
 #include "../image/elf_builder.h"
+#include "../reports/schema_validator.h"
 #include "cli/program.h"
 
 using namespace trapline;
@@ -102,4 +103,38 @@ TEST_CASE("A command or family that does not exist is named in the error", "[cli
     CHECK(answer.code == 2);
     CHECK(answer.output.empty());
     CHECK_THAT(answer.errors, Contains("no family \"nonesuch\""));
+}
+
+TEST_CASE("Names from images reach the terminal without their escapes", "[cli]") {
+    const Scratch scratch;
+    image::test::ElfBuilder elf;
+    elf.type = 1;  // ET_REL
+    elf.add({".text", 1, 6, 0, {0x9D, 0xC3}});  // popfq; ret
+    elf.add_symbols({{"evil\x1b[2Jname", 0, 1, 2, 2}});
+    const std::string module = scratch.write("loud\x1b]0;title.ko", elf.build());
+    Answer answer = scratch.run({"scan", module});
+    CHECK(answer.code == 0);
+    CHECK_THAT(answer.output, Contains("evil\\x1b[2Jname"));
+    CHECK(answer.output.find('\x1b') == std::string::npos);
+    answer = scratch.run({"scan", module + ".missing"});
+    CHECK(answer.code == 3);
+    CHECK_THAT(answer.errors, Contains("loud\\x1b]0;title.ko.missing"));
+    CHECK(answer.errors.find('\x1b') == std::string::npos);
+}
+
+TEST_CASE("Every JSON answer validates against its schema in the tree", "[cli]") {
+    const Scratch scratch;
+    const std::vector<std::pair<std::string, std::vector<std::string>>> cases = {
+        {"verdict", {"verdict", "--all", "--format", "json"}},
+        {"isa-export", {"isa", "export", "--profile", "vmx"}},
+        {"corpus-list", {"corpus", "--cache", scratch.path.string(), "list", "--format", "json"}},
+        {"doctor", {"doctor", "--format", "json"}},
+    };
+    for (const auto& [schema, words] : cases) {
+        const Answer answer = scratch.run(words);
+        INFO(schema << " " << answer.errors);
+        CHECK(answer.code == 0);
+        CHECK(tests::schema_faults(schema, answer.output).empty());
+        CHECK_FALSE(tests::schema_faults("error", answer.output).empty());
+    }
 }
