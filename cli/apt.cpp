@@ -23,13 +23,20 @@ std::string last_line(std::string_view text) {
     return std::string(newline == std::string_view::npos ? text : text.substr(newline + 1));
 }
 
-/// Runs a program of apt's family; a failure carries its last line.
+/// The line that tells most: apt ends with a summary, and says before it which address failed and why.
+std::string telling_line(std::string_view text) {
+    for (const std::string_view sign : {"E: Failed to fetch", "W: Failed to fetch"})
+        if (const auto begin = text.find(sign); begin != std::string_view::npos) return std::string(text.substr(begin, text.find('\n', begin) - begin));
+    return last_line(text);
+}
+
+/// Runs a program of apt's family; a failure carries what it said about it.
 Result<std::string> run(const Arguments& arguments, const std::string& directory = {}) {
     auto outcome = run_process(arguments, directory);
     if (!outcome) return tl::unexpected<Error>(outcome.error());
     if (outcome->status != 0)
         return fail(ErrorCode::host_limit, fmt::format("{} {} ended with {}: {}", arguments[0], arguments.size() > 2 ? arguments[2] : arguments.back(),
-                                                       outcome->status, last_line(outcome->errors)));
+                                                       outcome->status, telling_line(outcome->errors)));
     return std::move(outcome->output);
 }
 
@@ -141,7 +148,7 @@ Result<PrivateApt> PrivateApt::open(const std::string& folder, const std::string
 }
 
 Status PrivateApt::update() const {
-    auto done = run({"apt-get", "-c=" + configuration_, "update", "-q"});
+    auto done = run({"apt-get", "-c=" + configuration_, "update", "-q", "--error-on=any"});
     if (!done) return tl::unexpected<Error>(done.error());
     return {};
 }
