@@ -61,8 +61,7 @@ public:
     }
 
     void add(const ScanDocument& scan) {
-        PlanDocument plan = patch::plan_operations(scan, database_);
-        plan.program_version = scan.program_version;
+        const PlanDocument plan = patch::plan_operations(scan, database_);
         const auto critical = static_cast<std::size_t>(std::count_if(scan.findings.begin(), scan.findings.end(), [](const Finding& f) { return f.critical; }));
         const auto unplanned = static_cast<std::size_t>(
             std::count_if(plan.sites.begin(), plan.sites.end(), [](const PlannedSite& site) { return site.critical && site.technique == "unplanned"; }));
@@ -77,14 +76,15 @@ public:
             return;
         }
         const std::filesystem::path folder = folder_for(options_.directory, scan.image, taken_);
-        write(folder, scan, plan);
+        const bool written = write(folder, scan, plan);
         if (!scan.relocatable || totals_.images == 1) last_ = reports::render_summary(scan, &plan, {use_colour(), 12});
-        if (!scan.relocatable) print_last(folder);
-        else module_folder_ = folder;
+        const std::filesystem::path report = written ? folder / "report.html" : std::filesystem::path();
+        if (!scan.relocatable) print_last(report);
+        else module_report_ = report;
     }
     /// Prints what waits for the end: the summary of a module that was audited alone, and the totals of a batch.
     void finish() {
-        if (totals_.images == 1) print_last(module_folder_);
+        if (totals_.images == 1) print_last(module_report_);
         if (totals_.images > 1)
             fmt::print("\nIn all {} images: {} findings, {} critical, {} of them without a plan; {} modules without a finding. Reports in {}\n", totals_.images,
                        totals_.findings, totals_.critical, totals_.unplanned, totals_.quiet_images, options_.directory);
@@ -93,25 +93,34 @@ public:
     int result() const { return result_; }
 
 private:
-    void print_last(const std::filesystem::path& folder) {
+    // An empty path says that the report could not be written.
+    void print_last(const std::filesystem::path& report) {
         if (last_.empty()) return;
-        fmt::print("{}report: {}\n", last_, (folder / "report.html").string());
+        fmt::print("{}{}", last_, report.empty() ? "" : "report: " + report.string() + "\n");
         last_.clear();
     }
-    void write(const std::filesystem::path& folder, const ScanDocument& scan, const PlanDocument& plan) {
+    // Writes the five reports; false when one could not be written, which is then printed and kept in the result.
+    bool write(const std::filesystem::path& folder, const ScanDocument& scan, const PlanDocument& plan) {
         std::error_code code;
         std::filesystem::create_directories(folder, code);
-        if (code) return note(Error{ErrorCode::io, "cannot create the folder: " + code.message(), folder.string(), std::nullopt, {}});
+        if (code) {
+            note(Error{ErrorCode::io, "cannot create the folder: " + code.message(), folder.string(), std::nullopt, {}});
+            return false;
+        }
+        bool written = true;
         reports::ReportExtras extras;
         extras.verdict_text = verdict_text(verdict_);
         const auto put = [&](const char* name, const std::string& text) {
-            if (const Status status = write_output((folder / name).string(), text); !status) note(status.error());
+            const Status status = write_output((folder / name).string(), text);
+            if (!status) note(status.error());
+            written = written && status;
         };
         put("scan.json", reports::render_scan_json(scan));
         put("plan.json", reports::render_plan_json(plan));
         put("patchlist.csv", reports::collect([&](const reports::Sink& sink) { reports::write_patchlist_csv(plan, sink); }));
         put("findings.sarif", reports::render_sarif(scan));
         put("report.html", reports::render_report_html(scan, &plan, extras));
+        return written;
     }
     void note(const Error& error) {
         print_error(error);
@@ -123,7 +132,7 @@ private:
     classify::Verdict verdict_;
     std::set<std::string> taken_;
     std::string last_;
-    std::filesystem::path module_folder_;
+    std::filesystem::path module_report_;
     Totals totals_;
     int result_ = kDone;
 };

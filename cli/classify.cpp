@@ -18,7 +18,7 @@ struct Options {
     std::string mode = "64";
     std::string profile = "base";
     std::string batch;
-    bool batch_given = false;
+    bool batch_given = false;  ///< --batch may come without a file: standard input
     std::vector<std::string> hex;
 };
 
@@ -135,15 +135,13 @@ Run add_classify(CLI::App& app, const GlobalOptions& global, CLI::App*& command)
     command = app.add_subcommand("classify", "Tell the tags of instruction encodings");
     command->add_option("--mode", options->mode, "16r, 16p, 32 or 64")->capture_default_str()->check(CLI::IsMember({"16r", "16p", "32", "64"}));
     command->add_option("--profile", options->profile, "profile that tags are asked for")->capture_default_str();
-    command->add_option("--batch", options->batch, "read TSV lines (mode, bytes_hex, profile) from FILE, or - for standard input")
+    auto* batch = command->add_option("--batch", options->batch, "read TSV lines (mode, bytes_hex, profile) from FILE, or - for standard input")
         ->type_name("FILE")
-        ->expected(0, 1)
-        ->each([options](const std::string&) { options->batch_given = true; })
-        ->trigger_on_parse();
-    command->add_option("HEX", options->hex, "bytes of one instruction each, e.g. 0f01e0");
+        ->expected(0, 1);
+    command->add_option("HEX", options->hex, "bytes of one instruction each, e.g. 0f01e0")->excludes(batch);
     command->footer("Writes TSV with a header line. Example: trapline classify --mode 64 9d fa 0f01e0");
-    return [options, &global, command] {
-        options->batch_given = command->count("--batch") > 0;
+    return [options, &global, batch] {
+        options->batch_given = batch->count() > 0;
         return run(*options, global);
     };
 }

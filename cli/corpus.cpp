@@ -275,9 +275,11 @@ int run_check(const Options& options) {
         return kBadInput;
     }
     int result = kDone;
+    std::size_t widest = 0;
+    for (const auto& [name, image] : *lock) widest = std::max(widest, name.size());
     for (const auto& [name, image] : *lock) {
         const Status verified = verify(*cache, find_entry(name), image);
-        fmt::print("{:24} {:20} {}\n", name, image.version, verified ? "ok" : verified.error().describe());
+        fmt::print("{:{}} {:20} {}\n", name, widest, image.version, verified ? "ok" : verified.error().describe());
         if (!verified) result = kBadInput;
     }
     fmt::print("{} of {} images fetched, in {}\n", lock->size(), catalogue().size(), cache->root().string());

@@ -138,3 +138,22 @@ TEST_CASE("Every JSON answer validates against its schema in the tree", "[cli]")
         CHECK_FALSE(tests::schema_faults("error", answer.output).empty());
     }
 }
+
+TEST_CASE("A report that could not be written is not announced", "[cli]") {
+    const Scratch scratch;
+    const std::string guest = scratch.write("program.elf", image::test::tiny_program().build());
+    const std::string in_the_way = scratch.write("file", {0});
+    const Answer answer = scratch.run({"audit", guest, "-o", in_the_way});
+    CHECK(answer.code == 3);
+    CHECK_THAT(answer.output, Contains("program.elf") && !Contains("report.html"));
+    CHECK_THAT(answer.errors, Contains("cannot create the folder"));
+}
+
+TEST_CASE("Encodings beside --batch are refused, not passed over", "[cli]") {
+    const Scratch scratch;
+    const std::string table = scratch.write("table.tsv", {});
+    const Answer answer = scratch.run({"classify", "--batch", table, "fa"});
+    CHECK(answer.code == 2);
+    CHECK(answer.output.empty());
+    CHECK(scratch.run({"classify", "--batch", table}).code == 0);
+}
