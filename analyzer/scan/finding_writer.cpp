@@ -42,4 +42,24 @@ std::optional<Finding> FindingWriter::write(const SectionCode& code, std::uint64
     return finding;
 }
 
+std::vector<std::string> FindingWriter::add_source_lines(std::vector<Finding>& findings, std::span<const image::SourcePlace> places) const {
+    TRAPLINE_ASSERT(findings.size() == places.size(), "each finding stands at one place");
+    std::vector<image::SourcePlace> asked(places.begin(), places.end());
+    std::vector<std::size_t> original(findings.size());  // index in `asked` of the place it runs at
+    for (std::size_t i = 0; i < findings.size(); ++i) {
+        original[i] = i;
+        const TableContext::Place runs_at = tables_->runs_at(places[i].section, places[i].address);
+        if (runs_at.section == places[i].section && runs_at.address == places[i].address) continue;
+        original[i] = asked.size();
+        asked.push_back({runs_at.section, runs_at.address});
+    }
+    image::SourceLines found = image::find_source_lines(*image_, asked);
+    for (std::size_t i = 0; i < findings.size(); ++i) {
+        const image::SourceLine& line = found.lines[found.lines[i].file.empty() ? original[i] : i];
+        findings[i].source_file = line.file;
+        findings[i].source_line = line.line;
+    }
+    return std::move(found.notes);
+}
+
 }  // namespace trapline::scan

@@ -184,10 +184,14 @@ private:
     /// Puts chunks and what lies across them into one list in file order.
     void gather(const FindingWriter& writer, const DescentResult& descent) {
         std::vector<std::pair<CodePlace, Finding>> across = findings_off_sweep(writer, descent);
+        std::vector<image::SourcePlace> places;
+        const auto add = [&](CodePlace place, Finding& finding) {
+            places.push_back({sections_[place.section].index, sections_[place.section].address_of(place.offset)});
+            document_.findings.push_back(std::move(finding));
+        };
         auto other = across.begin();
         const auto take_before = [&](CodePlace place) {
-            for (; other != across.end() && other->first < place; ++other)
-                document_.findings.push_back(std::move(other->second));
+            for (; other != across.end() && other->first < place; ++other) add(other->first, other->second);
         };
         document_.sections.resize(sections_.size());
         for (std::size_t i = 0; i < sections_.size(); ++i) {
@@ -205,12 +209,14 @@ private:
             summary.undecodable_bytes += result.counts.undecodable_bytes;
             summary.straddling_bytes += result.counts.straddling_bytes;
             for (std::size_t k = 0; k < result.findings.size(); ++k) {
-                take_before({chunks_[i].section, result.offsets[k]});
-                document_.findings.push_back(std::move(result.findings[k]));
+                const CodePlace place{chunks_[i].section, result.offsets[k]};
+                take_before(place);
+                add(place, result.findings[k]);
             }
             for (const auto& [mnemonic, count] : result.mnemonics) document_.all_mnemonics[mnemonic] += count;
         }
         take_before({sections_.size(), 0});
+        for (std::string& note : writer.add_source_lines(document_.findings, places)) document_.notes.push_back(std::move(note));
         for (const Finding& finding : document_.findings)
             if (const isa::Record* record = database_.find_record(finding.form))
                 document_.overrides += !record->overrides.empty();
