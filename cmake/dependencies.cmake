@@ -11,8 +11,7 @@ find_package(LibArchive REQUIRED)
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(CAPSTONE REQUIRED IMPORTED_TARGET capstone)
-# GPL-2.0-or-later, the other libraries are permissive: a binary that is given away with it is under the GPL, version 3.
-pkg_check_modules(LZO2 REQUIRED IMPORTED_TARGET lzo2)
+find_package(ZLIB REQUIRED)
 
 # LLVM as a shared library: linking its static archives takes minutes on two cores.
 add_library(trapline_llvm INTERFACE)

@@ -32,7 +32,7 @@ LIBRARIES = {
     "capstone/": ["analyzer/decode/capstone_*.cpp"],
     "llvm/": ["analyzer/decode/llvm_*.cpp", "analyzer/image/*.cpp"],
     "archive": ["analyzer/image/*"],
-    "lzo/": ["analyzer/image/lzo.cpp"],
+    "zlib.h": ["analyzer/image/lzo.cpp"],
     "valijson/": ["analyzer/isa/schema_check.cpp"],
     "nlohmann/": ["analyzer/isa/json_reader.h", "analyzer/isa/format.cpp", "analyzer/isa/schema_check.cpp", "reports/*", "cli/*"],
     "tbb/": ["analyzer/scan/*.cpp", "executor/*", "cli/*"],

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The container that lzop writes: header, blocks, checksums, limits. The LZO1X blocks inside go through liblzo2.
+// The container that lzop writes: header, blocks, checksums, limits. lzo1x.h expands the blocks inside.
 // Only what the kernel's build makes: `lzop -9` with one file, methods 1-3 (all LZO1X), no filter, no multi-volume.
 #include <fmt/format.h>
-#include <lzo/lzo1x.h>
+#include <zlib.h>
 
 #include <array>
 
 #include "image/decompress.h"
+#include "image/lzo1x.h"
 
 namespace trapline::image {
 namespace {
@@ -53,7 +54,7 @@ std::optional<std::uint16_t> big_endian16(ByteView view, std::uint64_t offset) {
 // Holds `bytes` against the checksum `said`, which the file has for them. `what` names them, `offset` is theirs.
 Status check_sum(Sum sum, Bytes bytes, std::uint32_t said, const char* what, const std::string& name, std::uint64_t offset) {
     const bool crc = sum == Sum::crc32;
-    const std::uint32_t found = crc ? lzo_crc32(0, bytes.data(), bytes.size()) : lzo_adler32(1, bytes.data(), bytes.size());
+    const auto found = static_cast<std::uint32_t>(crc ? crc32_z(0, bytes.data(), bytes.size()) : adler32_z(1, bytes.data(), bytes.size()));
     if (found == said) return {};
     return fail(ErrorCode::malformed,
                 fmt::format("{} of {} is {:#010x}, expected {:#010x} as the file says", crc ? "CRC-32" : "Adler-32", what, found, said), name,
@@ -134,42 +135,9 @@ Result<BlockHeader> read_block_header(ByteView view, std::uint64_t at, std::uint
     return block;
 }
 
-constexpr const char* kLibraryMisfit = "this liblzo2 does not fit the headers that the program was built with";
-
-// lzo_init must come before every other call; it compares the sizes of types in headers and library.
-bool library_fits() {
-    static const bool fits = lzo_init() == LZO_E_OK;
-    return fits;
-}
-
-// Says in words what lzo1x_decompress_safe found; null for LZO_E_OK.
-const char* describe_lzo(int code) {
-    switch (code) {
-        case LZO_E_OK: return nullptr;
-        case LZO_E_INPUT_OVERRUN: return "the block ends inside an instruction";
-        case LZO_E_OUTPUT_OVERRUN: return "the block is longer than its header says";
-        case LZO_E_LOOKBEHIND_OVERRUN: return "a match reaches before the block";
-        case LZO_E_EOF_NOT_FOUND: return "the block has no end marker";
-        case LZO_E_INPUT_NOT_CONSUMED: return "bytes follow the end marker of the block";
-        default: return "liblzo2 refuses the block";  // LZO_E_ERROR: an end marker of the wrong length
-    }
-}
-
 }  // namespace
 
-const char* expand_lzo1x(Bytes block, std::size_t expected, std::vector<std::uint8_t>& out) {
-    if (!library_fits()) return kLibraryMisfit;
-    const std::size_t start = out.size();
-    out.resize(start + expected);
-    lzo_uint written = expected;  // in: room, out: bytes written
-    const char* wrong = describe_lzo(lzo1x_decompress_safe(block.data(), block.size(), out.data() + start, &written, nullptr));
-    if (!wrong && written != expected) wrong = "the block is shorter than its header says";
-    if (wrong) out.resize(start);
-    return wrong;
-}
-
 Result<std::vector<std::uint8_t>> decompress_lzop(Bytes bytes, std::uint64_t limit, const std::string& name) {
-    if (!library_fits()) return fail(ErrorCode::host_limit, kLibraryMisfit, name);
     const ByteView view(bytes);
     std::uint64_t at = 0;
     const auto flags = read_lzop_header(view, at, name);
