@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <set>
 
 #include "classify/theorem.h"
@@ -45,20 +46,19 @@ std::filesystem::path folder_for(const std::string& directory, const std::string
 }
 
 std::string verdict_text(const classify::Verdict& verdict) {
-    std::string text;
+    std::string modes;
+    for (Mode mode : kAllModes)
+        if (verdict.modes.contains(mode)) modes += (modes.empty() ? "" : ", ") + std::string(to_string(mode));
+    std::string text = fmt::format("Asked of every form that the database lists for the modes of this image's code ({}), under {}.", modes, verdict.profile->id);
     for (const classify::TheoremAnswer& answer : verdict.theorems)
-        text += fmt::format("{}Theorem {}: {}. Here the condition {}: {}.", text.empty() ? "" : "\n\n", answer.theorem, answer.statement, answer.met ? "holds" : "is not met", answer.why);
+        text += fmt::format("\n\nTheorem {}: {}. Here the condition {}: {}.", answer.theorem, answer.statement, answer.met ? "holds" : "is not met", answer.why);
     return text;
 }
 
 class Auditor {
 public:
     Auditor(const Options& options, const isa::Database& database, const classify::TagTable& tags)
-        : options_(options), database_(database) {
-        ModeSet modes;
-        for (Mode mode : kAllModes) modes.insert(mode);
-        verdict_ = classify::judge(database, tags, modes);
-    }
+        : options_(options), database_(database), tags_(tags) {}
 
     void add(const ScanDocument& scan) {
         const PlanDocument plan = patch::plan_operations(scan, database_);
@@ -109,7 +109,7 @@ private:
         }
         bool written = true;
         reports::ReportExtras extras;
-        extras.verdict_text = verdict_text(verdict_);
+        extras.verdict_text = verdict_of(scan);
         const auto put = [&](const char* name, const std::string& text) {
             const Status status = write_output((folder / name).string(), text);
             if (!status) note(status.error());
@@ -122,6 +122,16 @@ private:
         put("report.html", reports::render_report_html(scan, &plan, extras));
         return written;
     }
+    /// The theorems for the modes that the image's code runs in, not for all that the profile has.
+    const std::string& verdict_of(const ScanDocument& scan) {
+        ModeSet modes;
+        for (const Finding& finding : scan.findings)
+            if (const auto mode = parse_mode(finding.decode_mode)) modes.insert(*mode);
+        if (modes.bits == 0) modes.insert(scan.architecture == "x86_64" ? Mode::long64 : Mode::protected32);
+        std::string& text = verdicts_[modes.bits];
+        if (text.empty()) text = verdict_text(classify::judge(database_, tags_, modes));
+        return text;
+    }
     void note(const Error& error) {
         print_error(error);
         result_ = std::max(result_, exit_code(error));
@@ -129,7 +139,8 @@ private:
 
     const Options& options_;
     const isa::Database& database_;
-    classify::Verdict verdict_;
+    const classify::TagTable& tags_;
+    std::map<std::uint8_t, std::string> verdicts_;  // by the bits of a ModeSet
     std::set<std::string> taken_;
     std::string last_;
     std::filesystem::path module_report_;
@@ -162,7 +173,7 @@ Run add_audit(CLI::App& app, const GlobalOptions& global, CLI::App*& command) {
         ->type_name("DIR")
         ->capture_default_str();
     command->add_option("--fail-on", options->fail_on, "exit 1 where a critical site, or a critical site without a plan, is found")
-        ->check(CLI::IsMember({"critical", "unplanned"}));
+        ->type_name("critical|unplanned")->check(CLI::IsMember({"critical", "unplanned"}).description(""));
     command->footer("Example: trapline audit /boot/vmlinuz-$(uname -r) -o audit");
     return [options, &global] { return run(*options, global); };
 }

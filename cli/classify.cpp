@@ -133,7 +133,7 @@ int run(const Options& options, const GlobalOptions& global) {
 Run add_classify(CLI::App& app, const GlobalOptions& global, CLI::App*& command) {
     auto options = std::make_shared<Options>();
     command = app.add_subcommand("classify", "Tell the tags of instruction encodings");
-    command->add_option("--mode", options->mode, "16r, 16p, 32 or 64")->capture_default_str()->check(CLI::IsMember({"16r", "16p", "32", "64"}));
+    command->add_option("--mode", options->mode, "16r, 16p, 32 or 64")->capture_default_str()->type_name("16r|16p|32|64")->check(CLI::IsMember({"16r", "16p", "32", "64"}).description(""));
     command->add_option("--profile", options->profile, "profile that tags are asked for")->capture_default_str();
     auto* batch = command->add_option("--batch", options->batch, "read TSV lines (mode, bytes_hex, profile) from FILE, or - for standard input")
         ->type_name("FILE")

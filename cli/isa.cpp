@@ -234,11 +234,11 @@ Run add_isa(CLI::App& app, const GlobalOptions& global, CLI::App*& command) {
     list_command->add_flag("--profiles", options->profiles, "list the profiles");
     CLI::App* show_command = command->add_subcommand("show", "Show a form: effects, guards, and the derivation of its tags with witnesses");
     show_command->add_option("FORM", options->form, "form id or mnemonic")->required();
-    show_command->add_option("--mode", options->mode, "only this mode")->check(CLI::IsMember({"16r", "16p", "32", "64"}));
+    show_command->add_option("--mode", options->mode, "only this mode")->type_name("16r|16p|32|64")->check(CLI::IsMember({"16r", "16p", "32", "64"}).description(""));
     CLI::App* stats_command = command->add_subcommand("stats", "Count what the database holds");
     CLI::App* lint_command = command->add_subcommand("lint", "Check the database; every error with file and JSON pointer");
     CLI::App* export_command = command->add_subcommand("export", "Write the derived tags of every form");
-    export_command->add_option("--format", options->format, "json or csv")->check(CLI::IsMember({"json", "csv"}))->default_str("json");
+    export_command->add_option("--format", options->format, "json or csv")->type_name("json|csv")->check(CLI::IsMember({"json", "csv"}).description(""))->default_str("json");
     CLI::App* format_command = command->add_subcommand("format", "Lay database files out canonically, in place");
     format_command->add_option("FILE", options->paths, "JSON files of isa-specs/")->required();
     for (CLI::App* sub : {show_command, stats_command, export_command}) sub->add_option("--profile", options->profile, "profile that tags are asked for")->capture_default_str();

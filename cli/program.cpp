@@ -47,7 +47,6 @@ int run_program(int argc, const char* const* argv) {
         GlobalOptions global;
         app.add_option("--isa-dir", global.isa_directory, "read the database from this folder instead of the built-in copy")->type_name("DIR");
         app.add_flag("-q,--quiet", global.quiet, "no progress and no notes");
-        app.footer("Main job: trapline audit IMAGE...      Help on a command: trapline COMMAND --help");
 
         struct Registered {
             CLI::App* command;
@@ -59,6 +58,8 @@ int run_program(int argc, const char* const* argv) {
             Run run = add(app, global, command);
             commands.push_back({command, std::move(run)});
         }
+        // After the commands, which would inherit it.
+        app.footer("Main job: trapline audit IMAGE...      Help on a command: trapline COMMAND --help");
         if (argc < 2) {
             fmt::print(stderr, "{}", app.help());
             return kUsage;

@@ -114,7 +114,7 @@ Run add_scan(CLI::App& app, const GlobalOptions& global, CLI::App*& command) {
     command = app.add_subcommand("scan", "Find every sensitive and privileged instruction of images");
     options->images.add_to(*command);
     command->add_flag("--all", options->images.count_all, "count innocuous instructions by mnemonic too");
-    command->add_option("--format", options->format, "text, json, jsonl, csv or sarif")->capture_default_str()->check(CLI::IsMember({"text", "json", "jsonl", "csv", "sarif"}));
+    command->add_option("--format", options->format, "text, json, jsonl, csv or sarif")->capture_default_str()->type_name("text|json|jsonl|csv|sarif")->check(CLI::IsMember({"text", "json", "jsonl", "csv", "sarif"}).description(""));
     command->add_option("-o,--output", options->output, "write to FILE instead of standard output")->type_name("FILE");
     return [options, &global] { return run(*options, global); };
 }

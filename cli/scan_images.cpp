@@ -64,15 +64,16 @@ private:
 
 void ScanImagesOptions::add_to(CLI::App& command) {
     command.add_option("IMAGE", images, "kernels, modules, .deb packages, bzImages, compressed files; - for standard input")->required();
-    command.add_option("--profile", profile, "profile that tags are asked for (trapline isa list --profiles)")->capture_default_str();
+    command.add_option("--profile", profile, "profile that tags are asked for (trapline isa list --profiles)")->type_name("NAME")->capture_default_str();
     command.add_option("--section", section, "only the sections of this name")->type_name("NAME");
-    command.add_option("--jobs,-j", jobs, "threads; 0 for all processors")->capture_default_str()->check(CLI::Range(0, 4096));
-    auto* raw_option = command.add_option("--raw", raw, "the file is raw code of this width")->check(CLI::IsMember({"16", "32", "64"}));
-    command.add_option("--base", base, "address of the first raw byte, decimal or 0x hex")->capture_default_str()->needs(raw_option);
-    command.add_option("--max-size", max_size, "bytes that one layer of a file may expand to")->capture_default_str()->transform(CLI::AsSizeValue(false));
-    const CLI::Range count(std::uint64_t{1}, kMaxCount);
-    command.add_option("--max-members", max_members, "members that one archive may have")->capture_default_str()->check(count);
-    command.add_option("--max-sections", max_sections, "sections that one ELF file may have")->capture_default_str()->check(count);
+    command.add_option("--jobs,-j", jobs, "threads; 0 for all processors")->type_name("N")->capture_default_str()->check(CLI::Range(0, 4096).description(""));
+    auto* raw_option = command.add_option("--raw", raw, "the file is raw code of this width")->type_name("16|32|64")->check(CLI::IsMember({"16", "32", "64"}).description(""));
+    command.add_option("--base", base, "address of the first raw byte, decimal or 0x hex")->type_name("ADDR")->capture_default_str()->needs(raw_option);
+    command.add_option("--max-size", max_size, "bytes that one layer of a file may expand to")->type_name("SIZE")->capture_default_str()->transform(CLI::AsSizeValue(false).description(""));
+    CLI::Validator count = CLI::Range(std::uint64_t{1}, kMaxCount);
+    count.description("");
+    command.add_option("--max-members", max_members, "members that one archive may have")->type_name("N")->capture_default_str()->check(count);
+    command.add_option("--max-sections", max_sections, "sections that one ELF file may have")->type_name("N")->capture_default_str()->check(count);
 }
 
 int scan_images(const ScanImagesOptions& options, const GlobalOptions& global, const isa::Database& database, const classify::TagTable& tags,
@@ -93,6 +94,7 @@ int scan_images(const ScanImagesOptions& options, const GlobalOptions& global, c
     Progress progress(!global.quiet);
     open.progress = [&](std::string_view what) { progress.update(what, 0, 0); };
     int result = kDone;
+    std::size_t images = 0, images_with_code = 0;
     const auto note_error = [&](const Error& error) {
         progress.clear();
         on_error(error);
@@ -108,6 +110,8 @@ int scan_images(const ScanImagesOptions& options, const GlobalOptions& global, c
             scan_options.progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(image.name, done, total); };
             ScanDocument scan = scan::scan(image, database, tags, scan_options);
             progress.clear();
+            ++images;
+            images_with_code += !scan.sections.empty();
             scan.program_version = TRAPLINE_VERSION;
             collector.add(std::move(scan));
             return true;
@@ -116,6 +120,9 @@ int scan_images(const ScanImagesOptions& options, const GlobalOptions& global, c
         collector.flush();
         if (!status) note_error(status.error());
     }
+    // A misspelt name must not look like a kernel without findings.
+    if (!options.section.empty() && images > 0 && images_with_code == 0)
+        note_error(Error{ErrorCode::malformed, "found no executable section named \"" + options.section + "\", expected one of the image's", options.images.front(), std::nullopt, {}});
     return result;
 }
 

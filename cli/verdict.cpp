@@ -131,11 +131,11 @@ int run(const Options& options, const GlobalOptions& global) {
 Run add_verdict(CLI::App& app, const GlobalOptions& global, CLI::App*& command) {
     auto options = std::make_shared<Options>();
     command = app.add_subcommand("verdict", "Answer Popek and Goldberg's theorems 1 to 3");
-    command->add_option("--isa", options->isa, "instruction set")->capture_default_str()->check(CLI::IsMember({"x86"}));
+    command->add_option("--isa", options->isa, "instruction set")->capture_default_str()->type_name("x86")->check(CLI::IsMember({"x86"}).description(""));
     auto* profile = command->add_option("--profile", options->profile, "machine and VMM asked about (trapline isa list --profiles)")->capture_default_str();
     command->add_flag("--all", options->all, "every profile")->excludes(profile);
-    command->add_option("--mode", options->mode, "only this mode")->check(CLI::IsMember({"16r", "16p", "32", "64"}));
-    command->add_option("--format", options->format, "text or json")->capture_default_str()->check(CLI::IsMember({"text", "json"}));
+    command->add_option("--mode", options->mode, "only this mode")->type_name("16r|16p|32|64")->check(CLI::IsMember({"16r", "16p", "32", "64"}).description(""));
+    command->add_option("--format", options->format, "text or json")->capture_default_str()->type_name("text|json")->check(CLI::IsMember({"text", "json"}).description(""));
     return [options, &global] { return run(*options, global); };
 }
 

@@ -10,7 +10,7 @@
 namespace trapline::reports {
 
 /// Writes `address,function,file,line,instruction,operation,technique` and one row for each site of the plan, in its order.
-/// `function` is the symbol; unknown fields are empty. Quoting and line ends as in write_scan_csv.
+/// `function` is the symbol, or "(part:section)" where no symbol covers the site; other unknown fields are empty. Quoting and line ends as in write_scan_csv.
 void write_patchlist_csv(const PlanDocument& plan, const Sink& sink);
 
 }  // namespace trapline::reports

@@ -65,7 +65,7 @@ std::string render_sets_figure(const SetRegions& sets, std::string_view profile)
     for (unsigned region = 1; region < 8; ++region) out += region_label(region, sets.regions[region]);
     out += set_label(4, 16, "start", "control-text", "control-sensitive", sets.control);
     out += set_label(396, 16, "end", "behavior-text", "behavior-sensitive", sets.behavior);
-    out += set_label(396, 404, "end", "privileged-text", "privileged", sets.privileged);
+    out += set_label(396, 404, "end", "privileged-text", "privileged here", sets.privileged);
     out += "<rect class=\"critical-fill swatch\" x=\"4\" y=\"394\" width=\"11\" height=\"11\"/>\n";
     out += set_label(20, 404, "start", "critical-text", "critical", sets.critical);
     return out + "</svg>\n";
