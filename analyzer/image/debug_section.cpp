@@ -42,6 +42,9 @@ Status expand(DebugSection& out, bool is_64, std::string_view name, std::uint64_
         return fail(ErrorCode::unsupported, fmt::format("{}: compression {}, expected 1 (zlib) or 2 (Zstandard)", name, *type), file);
     if (zlib ? !llvm::compression::zlib::isAvailable() : !llvm::compression::zstd::isAvailable())
         return fail(ErrorCode::unsupported, fmt::format("{}: LLVM was built without {}", name, zlib ? "zlib" : "Zstandard"), file);
+    // deflate makes at most 1032 bytes of one, Zstandard a block of 128 KiB of four: a size beyond that is a lie.
+    if (*size / (zlib ? 1032 : 32768) > packed.size())
+        return fail(ErrorCode::malformed, fmt::format("{}: announces {} bytes, which {} compressed bytes cannot hold", name, *size, packed.size()), file);
     budget -= *size;
     out.owned.resize(*size);
     std::size_t got = out.owned.size();

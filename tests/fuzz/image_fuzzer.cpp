@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "image/image.h"
+#include "image/source_lines.h"
 
 namespace {
 
@@ -36,6 +37,12 @@ void check(const Image& image) {
                         "code pointers are sorted and differ");
         before = &pointer;
     }
+    std::vector<SourcePlace> places;
+    for (SectionIndex i = 0; i < image.sections.size(); ++i)
+        if (image.sections[i].executable) places.push_back({i, image.sections[i].address + image.sections[i].bytes.size() / 2});
+    const SourceLines found = find_source_lines(image, places);
+    TRAPLINE_ASSERT(found.lines.size() == places.size() && found.notes.size() <= 1, "each place is answered, with one note at most");
+    for (const SourceLine& line : found.lines) TRAPLINE_ASSERT(line.file.empty() == (line.line == 0), "a line has a file and a file a line");
 }
 
 }  // namespace
