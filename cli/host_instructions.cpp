@@ -111,8 +111,10 @@ std::string try_sgdt() {
     asm volatile("smsw %0" : "=r"(msw));
     // Linux answers a trapped SGDT with limit 0 (arch/x86/kernel/umip.c); a GDT that is in use has at least one descriptor.
     const bool spoofed = gdtr.limit == 0 || cost > kTrapCycles;
-    return fmt::format("{}: GDTR base {:#x} limit {:#x}, machine status word {:#x}, {} ticks", spoofed ? "trapped, answered with dummies by the host" : "not trapped", gdtr.base,
-                       gdtr.limit, msw, cost);
+    const std::uint64_t base = gdtr.base;  // SGDT writes 2 + 8 bytes: the field is not aligned, and fmt takes references
+    const std::uint16_t limit = gdtr.limit;
+    return fmt::format("{}: GDTR base {:#x} limit {:#x}, machine status word {:#x}, {} ticks", spoofed ? "trapped, answered with dummies by the host" : "not trapped", base,
+                       limit, msw, cost);
 }
 
 std::string try_cpuid_fault() {
