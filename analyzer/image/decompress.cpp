@@ -14,6 +14,8 @@
 namespace trapline::image {
 namespace {
 
+// lzma -9 uses 64 MiB; a dictionary that is larger than what it may expand to is of no use.
+constexpr std::uint64_t kUsualDictionary = std::uint64_t{128} << 20;
 // Kernel payloads end where the linker script says, not where the stream does; 64 KiB blocks are libarchive's default.
 constexpr std::uint64_t kFirstReserve = 1u << 20;
 
@@ -47,6 +49,14 @@ Error size_limit_error(std::uint64_t limit, const std::string& name) {
 
 Result<std::vector<std::uint8_t>> decompress(Content how, Bytes bytes, std::uint64_t limit, const std::string& name) {
     if (how == Content::lzo) return decompress_lzop(bytes, limit, name);
+    if (how == Content::lzma) {
+        // liblzma allocates the dictionary that the header announces before it reads any data.
+        const auto dictionary = ByteView(bytes).get<std::uint32_t>(1);
+        const std::uint64_t largest = std::max(limit, kUsualDictionary);
+        if (dictionary && *dictionary > largest)
+            return fail(ErrorCode::refused,
+                        fmt::format("announces an LZMA dictionary of {} bytes, expected at most {} (raise it with --max-size)", *dictionary, largest), name, 1);
+    }
     const int filter = filter_code(how);
     TRAPLINE_ASSERT(filter >= 0, "decompress is for compressed content only");
 

@@ -162,3 +162,15 @@ TEST_CASE("no single byte makes .lzma of something else") {
     Buffer text(64, 0x5D);
     CHECK(identify(ByteView(text)) == Content::unknown);
 }
+
+TEST_CASE("an .lzma header that announces a huge dictionary is refused before anything is allocated") {
+    // A fuzzer's find: 83 bytes made liblzma allocate 1.6 GB. Properties 5D, dictionary 0x60000000, length unknown.
+    Buffer file{0x5D, 0x00, 0x00, 0x00, 0x60};
+    file.insert(file.end(), 8, 0xFF);
+    file.insert(file.end(), 70, 0x00);
+    REQUIRE(identify(ByteView(file)) == Content::lzma);
+    const auto expanded = decompress(Content::lzma, file, std::uint64_t{1} << 30, "test");
+    REQUIRE_FALSE(expanded.has_value());
+    CHECK(expanded.error().code == ErrorCode::refused);
+    CHECK_THAT(expanded.error().message, Contains("1610612736") && Contains("--max-size"));
+}
