@@ -24,21 +24,6 @@ std::optional<SlotForm> parse_form(std::string_view text) {
     return std::nullopt;
 }
 
-std::optional<ImmediateKind> parse_immediate(std::string_view text) {
-    if (text == "none") return ImmediateKind::none;
-    if (text == "ib") return ImmediateKind::ib;
-    if (text == "iw") return ImmediateKind::iw;
-    if (text == "id") return ImmediateKind::id;
-    if (text == "iz") return ImmediateKind::iz;
-    if (text == "iv") return ImmediateKind::iv;
-    if (text == "jz") return ImmediateKind::jz;
-    if (text == "iw+ib") return ImmediateKind::iw_ib;
-    if (text == "ib+ib") return ImmediateKind::ib_ib;
-    if (text == "ptr") return ImmediateKind::far_pointer;
-    if (text == "moffs") return ImmediateKind::moffs;
-    return std::nullopt;
-}
-
 std::optional<RegField> parse_reg_field(std::string_view text) {
     if (text == "register") return RegField::reg;
     if (text == "opcode") return RegField::opcode;
@@ -76,7 +61,7 @@ void read_word(const JsonCursor& row, std::string_view key, Parse parse, std::st
 /// Reads what rows and cases have in common.
 void read_slot(const JsonCursor& row, Slot& slot) {
     read_word(row, "form", parse_form, "hole plain modrm prefix escape", slot.form);
-    read_word(row, "imm", parse_immediate, "none ib iw id iz iv jz iw+ib ib+ib ptr moffs", slot.imm);
+    read_word(row, "imm", isa::parse_immediate, "none ib iw id iz iv jz iw+ib ib+ib ptr moffs", slot.imm);
     read_word(row, "osize64", parse_osize64, "default64 forced64", slot.osize64);
     row.read("lock", slot.lock);
 }

@@ -22,22 +22,6 @@ enum class SlotForm : std::uint8_t {
     escape,  ///< Leads to another map (0F, 0F 38, 0F 3A, 0F 0F).
 };
 
-/// Immediate bytes after ModRM, SIB and displacement. Sizes in bytes, by effective operand size (16 | 32 | 64 bits)
-/// where they vary.
-enum class ImmediateKind : std::uint8_t {
-    none,
-    ib,           ///< 1
-    iw,           ///< 2
-    id,           ///< 4
-    iz,           ///< 2 | 4 | 4
-    iv,           ///< 2 | 4 | 8: MOV r, imm (B8-BF) only
-    jz,           ///< near branch displacement: 2 | 4, and always 4 in 64-bit mode, where Intel ignores 66
-    iw_ib,        ///< 3: ENTER
-    ib_ib,        ///< 2: EXTRQ and INSERTQ
-    far_pointer,  ///< 4 | 6: offset and selector
-    moffs,        ///< by effective address size (16 | 32 | 64 bits): 2 | 4 | 8
-};
-
 /// What ModRM.reg names, which decides whether REX.R bears on it (SDM volume 2, 2.2.1.2).
 enum class RegField : std::uint8_t {
     reg,      ///< A general, vector, control or debug register: REX.R is its bit 3.
@@ -48,7 +32,7 @@ enum class RegField : std::uint8_t {
 /// One opcode of one map, or one case of it. `form == hole` says #UD whatever the other fields are.
 struct Slot {
     SlotForm form = SlotForm::hole;
-    ImmediateKind imm = ImmediateKind::none;
+    isa::Immediate imm = isa::Immediate::none;
     RegField reg_field = RegField::reg;
     isa::ModRequirement mod = isa::ModRequirement::any;  ///< the other kind of operand is #UD
     isa::OperandSize64 osize64 = isa::OperandSize64::usual;

@@ -164,6 +164,8 @@ private:
         key.w = !two_bytes && (last & 0x80) != 0;
         key.vvvv = last >> 3 & 0xF;
         key.l = last >> 2 & 1;
+        key.payload[0] = two_bytes ? static_cast<std::uint8_t>((p0 & 0x80) | 0x61) : p0;
+        key.payload[1] = two_bytes ? static_cast<std::uint8_t>(p0 & 0x7F) : last;
         key.prefix = kPp[last & 3];
         key.map = OpcodeMap::vex_0f;
         if (!two_bytes) {
@@ -196,6 +198,9 @@ private:
         key.vvvv = p1 >> 3 & 0xF;
         key.prefix = kPp[p1 & 3];
         key.l = p2 >> 5 & 3;
+        key.payload[0] = p0;
+        key.payload[1] = p1;
+        key.payload[2] = p2;
         const int map = p0 & 7;
         if (map == 0) {
             out_.status = StructureStatus::reserved_map;
@@ -243,7 +248,7 @@ private:
 
     /// Skips SIB and displacement of a memory operand (SDM volume 2, tables 2-1 to 2-3).
     bool memory_operand() {
-        const isa::EncodingKey& key = out_.key;
+        isa::EncodingKey& key = out_.key;
         std::size_t size = 0;
         if (key.asize == 16) {
             size = key.mod == 1 ? 1 : key.mod == 2 || key.rm == 6 ? 2 : 0;
@@ -251,7 +256,9 @@ private:
             std::uint8_t base = key.rm;
             if (base == 4) {
                 if (!need(1)) return false;
-                base = bytes_[at_++] & 7;
+                key.has_sib = true;
+                key.sib = bytes_[at_++];
+                base = key.sib & 7;
             }
             size = key.mod == 1 ? 1 : key.mod == 2 || base == 5 ? 4 : 0;
         }
@@ -280,18 +287,18 @@ private:
 
     std::size_t immediate_size(const Slot& slot) const {
         switch (slot.imm) {
-            case ImmediateKind::none: return 0;
-            case ImmediateKind::ib: return 1;
-            case ImmediateKind::iw: return 2;
-            case ImmediateKind::id: return 4;
-            case ImmediateKind::iz: return out_.osize == 16 ? 2 : 4;
-            case ImmediateKind::iv: return out_.osize / 8;
-            case ImmediateKind::jz: return mode_ != Mode::long64 && out_.osize == 16 ? 2 : 4;
-            case ImmediateKind::iw_ib: return 3;
-            case ImmediateKind::ib_ib: return 2;
-            case ImmediateKind::far_pointer: return out_.osize == 16 ? 4 : 6;
+            case isa::Immediate::none: return 0;
+            case isa::Immediate::ib: return 1;
+            case isa::Immediate::iw: return 2;
+            case isa::Immediate::id: return 4;
+            case isa::Immediate::iz: return out_.osize == 16 ? 2 : 4;
+            case isa::Immediate::iv: return out_.osize / 8;
+            case isa::Immediate::jz: return mode_ != Mode::long64 && out_.osize == 16 ? 2 : 4;
+            case isa::Immediate::iw_ib: return 3;
+            case isa::Immediate::ib_ib: return 2;
+            case isa::Immediate::far_pointer: return out_.osize == 16 ? 4 : 6;
             // With REX2 the opcode A1 is JMPABS, whose target is 8 bytes whatever the address size.
-            case ImmediateKind::moffs: return out_.space == EncodingSpace::rex2 ? 8 : out_.key.asize / 8;
+            case isa::Immediate::moffs: return out_.space == EncodingSpace::rex2 ? 8 : out_.key.asize / 8;
         }
         return 0;
     }

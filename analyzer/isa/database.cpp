@@ -49,42 +49,17 @@ const Record* Database::match(const EncodingKey& key, const Profile& profile) co
     return nullptr;
 }
 
-int effective_operand_size(const Encoding& encoding, const EncodingKey& key) {
-    // SDM volume 1, 3.6.1 and volume 2, 2.2.1: the default, the 66 prefix and REX.W; a 66 that selects the form
-    // (mandatory prefix) does not change the operand size.
-    const bool mandatory_66 = (encoding.prefix.bits & PrefixSet::np) == 0 && (encoding.prefix.bits & PrefixSet::p66) != 0;
-    const bool size_prefix = key.has_66 && !mandatory_66;
-    if (key.mode != Mode::long64) return (width_bits(key.mode) == 32) != size_prefix ? 32 : 16;
-    if (encoding.osize64 == OperandSize64::forced64) return 64;
-    if (key.w) return 64;
-    if (size_prefix) return 16;
-    return encoding.osize64 == OperandSize64::default64 ? 64 : 32;
+namespace {
+
+template <class Form>
+bool exists(const Form& form, const Profile& profile) {
+    if (profile.era < form.since || form.until < profile.era) return false;
+    return form.vendor.empty() || std::find(profile.vendors.begin(), profile.vendors.end(), form.vendor) != profile.vendors.end();
 }
 
-bool matches(const Encoding& encoding, const EncodingKey& key) {
-    if (!encoding.modes.contains(key.mode)) return false;
-    if ((encoding.prefix.bits & key.prefix) == 0) return false;
-    if (encoding.has_modrm) {
-        if (!key.has_modrm) return false;
-        const bool is_register = key.mod == 3;
-        if (encoding.mod == ModRequirement::memory && is_register) return false;
-        if (encoding.mod == ModRequirement::reg && !is_register) return false;
-        // An extended ModRM.reg matters only to records that name registers above 7 (CR8): opcode extensions ignore REX.R.
-        const int reg = (encoding.reg_mask & 0xFF00) != 0 || encoding.mod == ModRequirement::ignored ? key.reg : key.reg & 7;
-        if ((encoding.reg_mask >> reg & 1) == 0) return false;
-        if ((encoding.rm_mask >> key.rm & 1) == 0) return false;
-    }
-    if (encoding.w && *encoding.w != key.w) return false;
-    if (encoding.l && *encoding.l != key.l) return false;
-    if (encoding.vvvv_unused && key.vvvv != 0xF) return false;
-    if (encoding.requires_lock && !key.lock) return false;
-    if (encoding.asize != 0 && encoding.asize != key.asize) return false;
-    return encoding.osize == 0 || encoding.osize == effective_operand_size(encoding, key);
-}
+}  // namespace
 
-bool exists_in(const Record& record, const Profile& profile) {
-    if (profile.era < record.since || record.until < profile.era) return false;
-    return record.vendor.empty() || std::find(profile.vendors.begin(), profile.vendors.end(), record.vendor) != profile.vendors.end();
-}
+bool exists_in(const Record& record, const Profile& profile) { return exists(record, profile); }
+bool exists_in(const InnocuousForm& form, const Profile& profile) { return exists(form, profile); }
 
 }  // namespace trapline::isa

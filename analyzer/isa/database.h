@@ -20,27 +20,12 @@ struct ExitControl {
     std::string title;
 };
 
-/// The structural facts of one decoded instruction that select a record. Filled by decode/structure.
-struct EncodingKey {
-    Mode mode = Mode::long64;
-    OpcodeMap map = OpcodeMap::one;
-    std::uint8_t opcode = 0;
-    PrefixSet::Bit prefix = PrefixSet::np;  ///< effective mandatory prefix: last of F2/F3, else 66, else none; pp for VEX
-    bool has_66 = false;                    ///< a 66 prefix was met (legacy maps)
-    bool lock = false;
-    bool has_modrm = false;
-    std::uint8_t mod = 0, reg = 0, rm = 0;  ///< ModRM fields; reg with REX.R as bit 3, rm without REX.B
-    bool w = false;                         ///< REX.W or VEX.W
-    std::uint8_t l = 0;                     ///< VEX.L or EVEX.L'L
-    std::uint8_t vvvv = 0xF;                ///< inverted field as encoded
-    std::uint8_t asize = 0;                 ///< effective address size in bits
-};
-
 class Database {
 public:
     std::vector<Resource> resources;
     std::vector<Atom> atoms;
     std::vector<Record> records;
+    std::vector<InnocuousForm> innocuous;  ///< every other instruction
     std::vector<Profile> profiles;
     std::vector<ExitControl> vmx_controls;
     std::vector<ExitControl> svm_controls;
@@ -68,11 +53,8 @@ private:
     std::unordered_map<std::string_view, RecordIndex> by_id_;
 };
 
-/// Says whether one encoding matches one form, its modes included.
-bool matches(const Encoding& encoding, const EncodingKey& key);
-/// Computes the effective operand size in bits that the form sees.
-int effective_operand_size(const Encoding& encoding, const EncodingKey& key);
 /// Says whether a form exists under the profile's generation and vendors.
 bool exists_in(const Record& record, const Profile& profile);
+bool exists_in(const InnocuousForm& form, const Profile& profile);
 
 }  // namespace trapline::isa

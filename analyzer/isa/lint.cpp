@@ -57,6 +57,7 @@ bool overlap(const Encoding& a, const Encoding& b) {
                                 key.has_66 = has_66 != 0;
                                 key.w = w != 0;
                                 key.l = l;
+                                key.payload[2] = static_cast<std::uint8_t>(8 | l << 5);
                                 key.asize = asize;
                                 key.mod = static_cast<std::uint8_t>(modrm >> 6 & 3);
                                 key.reg = static_cast<std::uint8_t>((modrm >> 3 & 7) | (modrm >> 8 << 3));

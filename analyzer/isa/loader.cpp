@@ -183,13 +183,30 @@ void read_profile(const JsonCursor& root, Database& database) {
     database.profiles.push_back(std::move(profile));
 }
 
-void read_family(const JsonCursor& root, Database& database) {
-    if (!root.is_object({"schema", "family", "title", "records"})) return;
+// A family is named after its file.
+std::string read_family_name(const JsonCursor& root) {
     std::string family, title;
     root.read("family", family, true);
     root.read("title", title, true);
     if (root.file().size() < family.size() + 5 || root.file().substr(root.file().size() - family.size() - 5) != family + ".json")
         root.refuse("family \"" + family + "\" stands in a file of another name");
+    return family;
+}
+
+void read_innocuous(const JsonCursor& root, Database& database) {
+    if (!root.is_object({"schema", "family", "title", "feature", "vendor", "since", "until", "sources", "forms"})) return;
+    InnocuousForm family;
+    family.family = read_family_name(root);
+    family.file = root.file();
+    read_provenance(root, family);
+    (void)read_sources(root);
+    if (const auto list = root.member("forms", true))
+        for (const JsonCursor& item : list->elements()) database.innocuous.push_back(read_innocuous_form(item, family));
+}
+
+void read_family(const JsonCursor& root, Database& database) {
+    if (!root.is_object({"schema", "family", "title", "records"})) return;
+    const std::string family = read_family_name(root);
     if (const auto list = root.member("records", true))
         for (const JsonCursor& item : list->elements()) database.records.push_back(read_record(item, database, family));
 }
@@ -223,7 +240,7 @@ LoadOutcome load_database(const std::vector<SpecFile>& files) {
     database.version = hex16(version);
 
     using Reader = void (*)(const JsonCursor&, Database&);
-    const std::array<std::pair<std::string_view, Reader>, 6> passes = {{
+    const std::array<std::pair<std::string_view, Reader>, 7> passes = {{
         {"trapline.resources/1", read_resources},
         {"trapline.atoms/1", read_atoms},
         {"trapline.exits/1",
@@ -237,6 +254,7 @@ LoadOutcome load_database(const std::vector<SpecFile>& files) {
              if (root.is_object({"schema", "ids"})) root.read("ids", db.retired_ids);
          }},
         {"trapline.isa-family/1", read_family},
+        {"trapline.innocuous/1", read_innocuous},
         {"trapline.profile/1", read_profile},
     }};
     for (const auto& [schema, reader] : passes)

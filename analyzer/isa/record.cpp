@@ -8,23 +8,13 @@ namespace trapline::isa {
 
 namespace {
 constexpr std::array<std::string_view, 9> kKinds = {"mode", "protection", "relocation", "resource_map", "interrupt", "io", "time", "identity", "user"};
-constexpr std::array<std::string_view, kOpcodeMapCount> kMaps = {
-    "one",   "0f",       "0f38",      "0f3a",      "3dnow",     "vex.0f",    "vex.0f38",  "vex.0f3a", "vex.map7", "xop.8",
-    "xop.9", "xop.a",    "evex.0f",   "evex.0f38", "evex.0f3a", "evex.map4", "evex.map5", "evex.map6", "evex.map7"};
 constexpr std::array<std::string_view, 3> kCauses = {"privilege", "feature", "data"};
 constexpr std::array<std::string_view, 9> kEras = {"i8086", "i186", "i286", "i386", "i486", "pentium", "p6", "x86-64", "modern"};
 }  // namespace
 
 std::string_view to_string(ResourceKind kind) { return kKinds[static_cast<std::size_t>(kind)]; }
-std::string_view to_string(OpcodeMap map) { return kMaps[static_cast<std::size_t>(map)]; }
 std::string_view to_string(FaultCause cause) { return kCauses[static_cast<std::size_t>(cause)]; }
 std::string_view to_string(Era era) { return kEras[static_cast<std::size_t>(era)]; }
-
-std::optional<OpcodeMap> parse_opcode_map(std::string_view text) {
-    for (std::size_t i = 0; i < kMaps.size(); ++i)
-        if (kMaps[i] == text) return static_cast<OpcodeMap>(i);
-    return std::nullopt;
-}
 
 std::optional<Era> parse_era(std::string_view text) {
     for (std::size_t i = 0; i < kEras.size(); ++i)

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "isa/encoding.h"
 #include "isa/guard.h"
 #include "isa/mode.h"
 
@@ -23,49 +24,6 @@ struct Resource {
     std::string title;
 };
 using ResourceIndex = std::uint16_t;
-
-/// Opcode maps, the legacy ones first.
-enum class OpcodeMap : std::uint8_t {
-    one, m0f, m0f38, m0f3a, m3dnow, vex_0f, vex_0f38, vex_0f3a, vex_map7, xop_8, xop_9, xop_a,
-    evex_0f, evex_0f38, evex_0f3a, evex_map4, evex_map5, evex_map6, evex_map7,
-};
-inline constexpr int kOpcodeMapCount = 19;
-std::string_view to_string(OpcodeMap map);  ///< as in JSON: "0f38", "vex.0f"
-std::optional<OpcodeMap> parse_opcode_map(std::string_view text);
-
-/// What ModRM.mod must be. `ignored` means the field is not decoded and the operand is always a register (MOV CR/DR).
-enum class ModRequirement : std::uint8_t { any, memory, reg, ignored };
-enum class Immediate : std::uint8_t { none, ib, iw, iz, far_pointer, moffs };
-/// How the operand size is found in 64-bit mode.
-enum class OperandSize64 : std::uint8_t { usual, default64, forced64 };
-
-/// Mandatory-prefix classes, one bit each so that a form can allow several.
-struct PrefixSet {
-    enum Bit : std::uint8_t { np = 1, p66 = 2, f3 = 4, f2 = 8 };
-    std::uint8_t bits = np | p66 | f3 | f2;
-    bool any() const { return bits == (np | p66 | f3 | f2); }
-};
-
-/// The bytes a form is recognised by.
-struct Encoding {
-    OpcodeMap map = OpcodeMap::one;
-    std::uint8_t opcode = 0;
-    PrefixSet prefix;
-    bool has_modrm = false;
-    ModRequirement mod = ModRequirement::any;
-    std::uint16_t reg_mask = 0xFFFF;  ///< allowed ModRM.reg values with REX.R as bit 3
-    std::uint8_t rm_mask = 0xFF;      ///< allowed ModRM.rm values
-    Immediate imm = Immediate::none;
-    std::uint8_t osize = 0;           ///< required effective operand size in bits, 0 for any
-    OperandSize64 osize64 = OperandSize64::usual;
-    std::uint8_t asize = 0;           ///< required effective address size in bits, 0 for any
-    std::optional<bool> w;
-    std::optional<std::uint8_t> l;
-    bool vvvv_unused = false;
-    bool lock_allowed = false;
-    bool requires_lock = false;
-    ModeSet modes;
-};
 
 struct Example {
     std::vector<std::uint8_t> bytes;
@@ -145,6 +103,19 @@ struct Record {
     std::string pointer;  ///< JSON pointer of the record in it
 };
 using RecordIndex = std::uint32_t;
+
+/// An instruction that touches nothing a VMM must own: a mnemonic with the opcode-map slots it fills.
+struct InnocuousForm {
+    std::string mnemonic;
+    std::string family;
+    std::vector<Encoding> encodings;  ///< one for each opcode of each slot
+    std::string feature;
+    std::string vendor;
+    Era since = Era::i8086;
+    Era until = Era::modern;
+    std::string file;
+    std::string pointer;
+};
 
 /// Computes the id that lint expects: stem, operands, operand and address size, variant.
 std::string expected_id(const Record& record);

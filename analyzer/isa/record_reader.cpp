@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "isa/slot_notation.h"
 #include "support/bytes.h"
 
 namespace trapline::isa {
@@ -28,9 +29,6 @@ std::optional<Value> choose(const JsonCursor& cursor, const std::array<std::pair
     return std::nullopt;
 }
 
-using ImmediateName = std::pair<std::string_view, Immediate>;
-constexpr std::array kImmediates = {ImmediateName{"ib", Immediate::ib}, ImmediateName{"iw", Immediate::iw}, ImmediateName{"iz", Immediate::iz},
-                                    ImmediateName{"ptr", Immediate::far_pointer}, ImmediateName{"moffs", Immediate::moffs}};
 using PrefixName = std::pair<std::string_view, PrefixSet::Bit>;
 constexpr std::array kPrefixes = {PrefixName{"np", PrefixSet::np}, PrefixName{"66", PrefixSet::p66}, PrefixName{"f3", PrefixSet::f3},
                                   PrefixName{"f2", PrefixSet::f2}};
@@ -131,13 +129,17 @@ Encoding read_encoding(const JsonCursor& cursor) {
             if (encoding.mod != ModRequirement::reg) rm->refuse("rm selects a form only with mod \"reg\"");
         }
     }
-    if (const auto imm = cursor.member("imm")) encoding.imm = choose(*imm, kImmediates).value_or(Immediate::none);
+    if (const auto imm = cursor.member("imm"))
+        if (const auto text = imm->string()) {
+            if (const auto parsed = parse_immediate(*text)) encoding.imm = *parsed;
+            else imm->refuse("found \"" + *text + "\", expected ib, iw, id, iz, iv, jz, iw+ib, ib+ib, ptr or moffs");
+        }
     read_size(cursor, "osize", encoding.osize);
     read_size(cursor, "asize", encoding.asize);
     if (const auto size = cursor.member("osize64")) encoding.osize64 = choose(*size, kSizes64).value_or(OperandSize64::usual);
     encoding.w = read_bit(cursor, "w");
     if (const auto found = cursor.member("l"))
-        if (const auto number = found->integer(0, 2)) encoding.l = static_cast<std::uint8_t>(*number);
+        if (const auto number = found->integer(0, 2)) encoding.l_mask = static_cast<std::uint8_t>(1 << *number);
     if (const auto vvvv = cursor.member("vvvv")) {
         if (vvvv->string() == "unused") encoding.vvvv_unused = true;
         else vvvv->refuse("expected \"unused\"");
@@ -235,6 +237,50 @@ void read_era(const JsonCursor& cursor, std::string_view key, Era& out) {
 
 }  // namespace
 
+std::vector<Source> read_sources(const JsonCursor& cursor) {
+    std::vector<Source> out;
+    const auto sources = cursor.member("sources", true);
+    if (!sources) return out;
+    for (const JsonCursor& item : sources->elements()) {
+        if (!item.is_object({"doc", "section"})) continue;
+        Source source;
+        item.read("doc", source.doc, true);
+        item.read("section", source.section, true);
+        if (std::find(kDocuments.begin(), kDocuments.end(), source.doc) == kDocuments.end())
+            item.refuse("unknown document \"" + source.doc + "\" (isa-specs/README.md lists them)");
+        out.push_back(std::move(source));
+    }
+    if (out.empty()) sources->refuse("expected at least one source");
+    return out;
+}
+
+void read_provenance(const JsonCursor& cursor, InnocuousForm& form) {
+    cursor.read("feature", form.feature);
+    cursor.read("vendor", form.vendor);
+    read_era(cursor, "since", form.since);
+    read_era(cursor, "until", form.until);
+    if (form.until < form.since) cursor.refuse("\"until\" is before \"since\"");
+}
+
+InnocuousForm read_innocuous_form(const JsonCursor& cursor, const InnocuousForm& family) {
+    InnocuousForm form = family;
+    form.pointer = cursor.pointer();
+    if (!cursor.is_object({"mnemonic", "slots", "feature", "vendor", "since", "until"})) return form;
+    cursor.read("mnemonic", form.mnemonic, true);
+    read_provenance(cursor, form);
+    const auto slots = cursor.member("slots", true);
+    if (!slots) return form;
+    for (const JsonCursor& slot : slots->elements()) {
+        const auto text = slot.string();
+        if (!text) continue;
+        auto encodings = parse_slot(*text);
+        if (encodings) form.encodings.insert(form.encodings.end(), encodings->begin(), encodings->end());
+        else slot.refuse(encodings.error().message);
+    }
+    if (slots->value().empty()) slots->refuse("expected at least one slot");
+    return form;
+}
+
 Record read_record(const JsonCursor& cursor, const Database& database, const std::string& family) {
     Record record;
     record.family = family;
@@ -279,18 +325,7 @@ Record read_record(const JsonCursor& cursor, const Database& database, const std
     read_era(cursor, "since", record.since);
     read_era(cursor, "until", record.until);
     if (record.until < record.since) cursor.refuse("\"until\" is before \"since\"");
-    if (const auto sources = cursor.member("sources", true)) {
-        for (const JsonCursor& item : sources->elements()) {
-            if (!item.is_object({"doc", "section"})) continue;
-            Source source;
-            item.read("doc", source.doc, true);
-            item.read("section", source.section, true);
-            if (std::find(kDocuments.begin(), kDocuments.end(), source.doc) == kDocuments.end())
-                item.refuse("unknown document \"" + source.doc + "\" (isa-specs/README.md lists them)");
-            record.sources.push_back(std::move(source));
-        }
-        if (record.sources.empty()) sources->refuse("expected at least one source");
-    }
+    record.sources = read_sources(cursor);
     if (const auto found = cursor.member("override"); found && found->is_object({"tag", "value", "reason", "source"})) {
         Override forced;
         found->read("tag", forced.tag, true);

@@ -32,12 +32,12 @@ void check_refused(const Result<OpcodeMaps>& result, std::string_view expected) 
 TEST_CASE("opcode maps: facts of the manuals", "[decode]") {
     const OpcodeMaps& maps = OpcodeMaps::embedded();
     using isa::OpcodeMap;
-    CHECK(maps.slot(OpcodeMap::one, 0xC8).imm == ImmediateKind::iw_ib);
+    CHECK(maps.slot(OpcodeMap::one, 0xC8).imm == trapline::isa::Immediate::iw_ib);
     CHECK(maps.slot(OpcodeMap::one, 0x8D).mod == isa::ModRequirement::memory);
     CHECK(maps.slot(OpcodeMap::m0f, 0x20).mod == isa::ModRequirement::ignored);
     CHECK(maps.slot(OpcodeMap::m0f, 0x04).form == SlotForm::hole);
-    CHECK(maps.slot(OpcodeMap::vex_0f3a, 0x0F).imm == ImmediateKind::ib);
-    CHECK(maps.slot(OpcodeMap::xop_a, 0x10).imm == ImmediateKind::id);
+    CHECK(maps.slot(OpcodeMap::vex_0f3a, 0x0F).imm == trapline::isa::Immediate::ib);
+    CHECK(maps.slot(OpcodeMap::xop_a, 0x10).imm == trapline::isa::Immediate::id);
     CHECK_FALSE(maps.slot(OpcodeMap::one, 0x9A).modes.contains(Mode::long64));
     CHECK(maps.slot(OpcodeMap::one, 0x9A).modes.contains(Mode::real16));
     CHECK(maps.slot(OpcodeMap::one, 0xF0).form == SlotForm::prefix);
