@@ -10,6 +10,7 @@
 
 #include "cli/command.h"
 #include "decode/examples.h"
+#include "decode/form_index.h"
 #include "isa/format.h"
 #include "isa/lint.h"
 #include "support/bytes.h"
@@ -174,9 +175,11 @@ int lint(const LoadedDatabase& loaded) {
     std::vector<Error> errors = isa::check_schemas(loaded.files);
     const auto append = [&](std::vector<Error> more) { errors.insert(errors.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end())); };
     append(isa::lint(loaded.database, loaded.files));
+    append(decode::check_claims(loaded.database, decode::OpcodeMaps::generated()));
     append(decode::check_examples(loaded.database));
     for (const Error& error : errors) fmt::print("{}\n", error.describe());
-    fmt::print("isa lint: {} records in {} files, {} error(s)\n", loaded.database.records.size(), loaded.files.size(), errors.size());
+    fmt::print("isa lint: {} records and {} innocuous forms in {} files, {} error(s)\n", loaded.database.records.size(), loaded.database.innocuous.size(),
+               loaded.files.size(), errors.size());
     return errors.empty() ? kDone : kBadInput;
 }
 

@@ -108,7 +108,7 @@ Result<OpcodeMaps> OpcodeMaps::parse(std::string_view json, std::string_view fil
         return fail(ErrorCode::malformed, "found text that is not JSON, expected the opcode maps", std::string(file));
     }
     std::vector<Error> errors;
-    OpcodeMaps out;
+    auto storage = std::make_shared<Storage>();
     const JsonCursor root(document, std::string(file), "", errors);
     if (root.is_object({"schema", "title", "reading", "maps"})) {
         std::string schema;
@@ -121,12 +121,12 @@ Result<OpcodeMaps> OpcodeMaps::parse(std::string_view json, std::string_view fil
             if (!rows) continue;
             std::array<int, 256> claims{};
             for (const JsonCursor& row : rows->elements()) {
-                const Slot slot = read_row(row, out.cases_);
+                const Slot slot = read_row(row, storage->cases);
                 const auto opcodes = row.member("op", true);
                 if (!opcodes) continue;
                 read_numbers(*opcodes, 16, 256, [&](int opcode) {
                     if (claims[opcode]++ != 0) opcodes->refuse(fmt::format("found opcode {:02X} in a second row, expected one", opcode));
-                    out.slots_[static_cast<std::size_t>(index) * 256 + opcode] = slot;
+                    storage->slots[static_cast<std::size_t>(index) * 256 + opcode] = slot;
                 });
             }
             for (int opcode = 0; opcode < 256; ++opcode)
@@ -138,20 +138,11 @@ Result<OpcodeMaps> OpcodeMaps::parse(std::string_view json, std::string_view fil
         }
     }
     if (!errors.empty()) return tl::unexpected(errors.front());
-    return out;
+    return OpcodeMaps(std::move(storage));
 }
 
-const OpcodeMaps& OpcodeMaps::embedded() {
-    static const OpcodeMaps maps = [] {
-        auto parsed = parse(embedded_spec_text("x86/opcode-maps.json"), "x86/opcode-maps.json");
-        TRAPLINE_ASSERT(parsed.has_value(), parsed.has_value() ? "" : parsed.error().describe().c_str());
-        return std::move(*parsed);
-    }();
-    return maps;
-}
-
-const Slot& OpcodeMaps::refine(const Slot& slot, Mode mode, isa::PrefixSet::Bit prefix, std::uint8_t mod, std::uint8_t reg,
-                               std::uint8_t rm) const {
+const Slot& OpcodeMaps::refine_by_cases(const Slot& slot, Mode mode, isa::PrefixSet::Bit prefix, std::uint8_t mod, std::uint8_t reg,
+                                        std::uint8_t rm) const {
     const std::uint8_t mod_bit = mod == 3 ? kRegisterBit : kMemoryBit;
     for (std::size_t i = slot.case_begin, end = i + slot.case_count; i < end; ++i) {
         const SlotCase& one = cases_[i];

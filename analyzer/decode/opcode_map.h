@@ -5,6 +5,8 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -53,24 +55,37 @@ struct SlotCase {
     Slot slot;                     ///< what holds instead, complete; has no cases of its own
 };
 
-/// The loaded maps. Immutable; lookups neither allocate nor fail.
+/// The maps. Immutable; lookups neither allocate nor fail.
 class OpcodeMaps {
 public:
+    static constexpr std::size_t kSlotCount = static_cast<std::size_t>(isa::kOpcodeMapCount) * 256;
+
+    /// Views tables that live as long as the program.
+    OpcodeMaps(std::span<const Slot, kSlotCount> slots, std::span<const SlotCase> cases) : slots_(slots.data()), cases_(cases) {}
     /// Reads the JSON text. Fails on an unknown key or value, an opcode without a row or with two, naming the place.
     static Result<OpcodeMaps> parse(std::string_view json, std::string_view file);
-    /// Gives the maps compiled into the program; read once, shared by all threads.
-    static const OpcodeMaps& embedded();
+    /// Gives the maps that were turned into tables when the program was built.
+    static const OpcodeMaps& generated();
 
-    const Slot& slot(isa::OpcodeMap map, std::uint8_t opcode) const {
-        return slots_[static_cast<std::size_t>(map) * 256 + opcode];
-    }
+    std::span<const Slot, kSlotCount> slots() const { return std::span<const Slot, kSlotCount>(slots_, kSlotCount); }
+    std::span<const SlotCase> cases() const { return cases_; }
+    const Slot& slot(isa::OpcodeMap map, std::uint8_t opcode) const { return slots_[static_cast<std::size_t>(map) * 256 + opcode]; }
     /// Gives the first case of `slot` that applies, or `slot` itself. Fields are those of isa::EncodingKey.
-    const Slot& refine(const Slot& slot, Mode mode, isa::PrefixSet::Bit prefix, std::uint8_t mod, std::uint8_t reg,
-                       std::uint8_t rm) const;
+    const Slot& refine(const Slot& slot, Mode mode, isa::PrefixSet::Bit prefix, std::uint8_t mod, std::uint8_t reg, std::uint8_t rm) const {
+        return slot.case_count == 0 ? slot : refine_by_cases(slot, mode, prefix, mod, reg, rm);
+    }
 
 private:
-    std::array<Slot, isa::kOpcodeMapCount * 256> slots_{};
-    std::vector<SlotCase> cases_;
+    struct Storage {
+        std::array<Slot, kSlotCount> slots{};
+        std::vector<SlotCase> cases;
+    };
+    explicit OpcodeMaps(std::shared_ptr<const Storage> storage) : slots_(storage->slots.data()), cases_(storage->cases), storage_(std::move(storage)) {}
+    const Slot& refine_by_cases(const Slot& slot, Mode mode, isa::PrefixSet::Bit prefix, std::uint8_t mod, std::uint8_t reg, std::uint8_t rm) const;
+
+    const Slot* slots_;
+    std::span<const SlotCase> cases_;
+    std::shared_ptr<const Storage> storage_;  ///< of parsed maps; null for generated ones
 };
 
 }  // namespace trapline::decode

@@ -60,7 +60,7 @@ std::string explain_near(const isa::Record& record, const isa::EncodingKey& key,
 
 struct Reconciler::Impl {
     Impl(const isa::Database& database_, const isa::Profile& profile_)
-        : database(database_), profile(profile_), maps(OpcodeMaps::embedded()), differences(DecoderDifferences::embedded()),
+        : database(database_), profile(profile_), maps(OpcodeMaps::generated()), differences(DecoderDifferences::embedded()),
           llvm(make_llvm_witness()), capstone(make_capstone_witness()) {}
 
     OwnJudgement judge(const Structure& structure, Bytes bytes) const;

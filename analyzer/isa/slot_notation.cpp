@@ -180,12 +180,17 @@ private:
                 opcodes_ = *range;
                 return true;
             }
-            if (encoding_.has_modrm || range->first < 0xC0 || (range->first ^ range->last) > 7) return false;
+            // A range stays within one ModRM.reg or covers several whole ones.
+            const bool whole = (range->first & 7) == 0 && (range->last & 7) == 7, within_one = (range->first ^ range->last) <= 7;
+            if (encoding_.has_modrm || range->first < 0xC0 || !(whole || within_one)) return false;
             encoding_.has_modrm = true;
             encoding_.mod = ModRequirement::reg;
-            encoding_.reg_mask = static_cast<std::uint16_t>(1 << (range->first >> 3 & 7));
+            encoding_.reg_mask = 0;
             encoding_.rm_mask = 0;
-            for (int byte = range->first; byte <= range->last; ++byte) encoding_.rm_mask = static_cast<std::uint8_t>(encoding_.rm_mask | 1 << (byte & 7));
+            for (int byte = range->first; byte <= range->last; ++byte) {
+                encoding_.reg_mask = static_cast<std::uint16_t>(encoding_.reg_mask | 1 << (byte >> 3 & 7));
+                encoding_.rm_mask = static_cast<std::uint8_t>(encoding_.rm_mask | 1 << (byte & 7));
+            }
             return true;
         }
         if (token.size() < 2 || token[0] != '/' || encoding_.has_modrm) return false;
@@ -214,6 +219,7 @@ private:
     }
 
     bool read_condition(std::string_view token) {
+        if (token.size() > 2 && token.front() == '{' && token.back() == '}') token = token.substr(1, token.size() - 2);
         if (token == "W0" || token == "W1") {
             if (is_vector_map(encoding_.map)) return false;
             encoding_.w = token == "W1";

@@ -118,7 +118,7 @@ int emulation_prefix_length(Bytes bytes) {
 
 ControlFlow control_flow(Bytes bytes, Mode mode, VirtAddr address) {
     if (emulation_prefix_length(bytes) != 0) return {};
-    const Structure insn = decode::parse_structure(decode::OpcodeMaps::embedded(), bytes, mode);
+    const Structure insn = decode::parse_structure(decode::OpcodeMaps::generated(), bytes, mode);
     // Statuses other than ok still come with length and key where a record may overrule them (a legal LOCK).
     if (insn.length == 0) return {};
     if (insn.key.map == OpcodeMap::one) {

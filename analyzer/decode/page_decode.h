@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// One instruction by the fast pages: two or three loads and hardly a branch. Included by the decoder only.
+#pragma once
+
+#include <array>
+
+#include "decode/form_tables.h"
+#include "decode/insn.h"
+
+namespace trapline::decode {
+
+/// Bytes that must be readable from an instruction's start on; the decode itself looks at fewer.
+inline constexpr std::size_t kPageWindow = 24;
+inline constexpr unsigned kPageMaxLength = 15;
+
+/// What the page decoder reads: the pages of one mode, and which forms exist.
+struct PageView {
+    const FastEntry* pages;        ///< [prefix state][opcode]
+    const FormIndex* leaves;
+    const std::uint8_t* exists;    ///< by form
+    const std::uint8_t* modrm_size;  ///< kModrmSize of the mode's address size
+    std::uint8_t rex_mask;         ///< 0xF0 in 64-bit mode, where 40-4F is REX; 0 elsewhere
+};
+
+/// Bytes of ModRM, SIB and displacement by ModRM byte; kSibBase is added where a SIB whose base is 5 adds four more.
+inline constexpr std::uint8_t kSibBase = 0x80;
+using ByteTable = std::array<std::uint8_t, 256>;
+
+constexpr ByteTable make_modrm_sizes(bool address16) {
+    ByteTable table{};
+    for (unsigned byte = 0; byte < 256; ++byte) {
+        const unsigned mod = byte >> 6, rm = byte & 7;
+        unsigned size = 1;
+        if (mod != 3 && address16) size += mod == 1 ? 1 : mod == 2 || rm == 6 ? 2 : 0;
+        if (mod != 3 && !address16) {
+            size += rm == 4 ? 1 : 0;
+            size += mod == 1 ? 1 : mod == 2 || (mod == 0 && rm == 5) ? 4 : 0;
+            if (mod == 0 && rm == 4) size |= kSibBase;
+        }
+        table[byte] = static_cast<std::uint8_t>(size);
+    }
+    return table;
+}
+inline constexpr ByteTable kModrmSize32 = make_modrm_sizes(false), kModrmSize16 = make_modrm_sizes(true);
+
+/// What a prefix byte adds to the state: 1, 2, 3 for 66, F3, F2, 8 for LOCK, with
+/// kPlain; kPlain alone for those that change nothing here; kOther for those that the pages do not know.
+inline constexpr std::uint8_t kPlain = 0x10, kOther = 0x20;
+constexpr ByteTable make_prefixes() {
+    ByteTable table{};
+    for (unsigned byte : {0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65}) table[byte] = kPlain;
+    table[0x66] = kPlain | 1;
+    table[0xF3] = kPlain | 2;
+    table[0xF2] = kPlain | 3;
+    table[0xF0] = kPlain | 8;
+    table[0x67] = kOther;
+    return table;
+}
+inline constexpr ByteTable kPrefixes = make_prefixes();
+
+/// Decodes at `p`, of which kPageWindow bytes are readable. Length 0: the full decoder has to decide.
+inline Insn decode_by_page(const PageView& view, const std::uint8_t* p) {
+    unsigned state = 0, n = 0;
+    if (const std::uint8_t first = kPrefixes[p[0]]; first != 0) [[unlikely]] {
+        // Four prefixes are all that compilers emit; more, and any two of 66, F2 and F3, are left to the full decoder.
+        for (std::uint8_t kind = first; kind != 0; kind = kPrefixes[p[++n]]) {
+            const unsigned adds = kind & 0xFu;
+            if (kind == kOther || n == 4 || ((adds & 3) != 0 && (state & 3) != 0)) return {};
+            state |= adds;
+        }
+    }
+    const unsigned rex = (p[n] & view.rex_mask) == 0x40 ? 1 : 0;
+    state |= rex * (p[n] >> 1 & 4u);
+    n += rex;
+    const unsigned escape = p[n] == 0x0F ? 1 : 0;
+    n += escape;
+    const std::uint32_t entry = view.pages[state * kPageOpcodes + escape * 256 + p[n]].bits;
+    const unsigned modrm = p[n + 1];
+    const unsigned size = view.modrm_size[modrm];
+    const unsigned sib_base = (size & kSibBase) != 0 && (p[n + 2] & 7) == 5 ? 4 : 0;
+    const unsigned has_modrm = (entry & FastEntry::kModrm) != 0 ? ~0u : 0;
+    const unsigned test = (modrm & 0x30) == 0 ? entry >> FastEntry::kTestShift & 7 : 0;
+    const unsigned length = n + (entry >> FastEntry::kLengthShift & 15) + (has_modrm & ((size & 0x7F) + sib_base)) + test;
+    const unsigned selected = (modrm >> 3 & 7) | (modrm >= 0xC0 ? 8u : 0u);
+    const FormIndex form = view.leaves[(entry & FastEntry::kLeafBits) + (selected & entry >> FastEntry::kMaskShift)];
+    if ((entry & FastEntry::kComplex) != 0 || form == kComplexLeaf || length > kPageMaxLength || view.exists[form] == 0) [[unlikely]] return {};
+    return {static_cast<std::uint8_t>(length), form};
+}
+
+}  // namespace trapline::decode
