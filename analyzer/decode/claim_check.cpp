@@ -22,6 +22,7 @@ struct Written {
     Encoding encoding;
     std::string_view name, file, pointer;
     const isa::InnocuousForm* innocuous = nullptr;
+    bool superseded = false;  ///< the form ended before current processors, or is another maker's
 };
 
 std::string slot_name(isa::OpcodeMap map, int opcode) { return fmt::format("{} {:02X}", isa::to_string(map), opcode); }
@@ -32,7 +33,10 @@ public:
         const auto add = [&](Written written) {
             by_slot_[static_cast<std::size_t>(written.encoding.map) * 256 + written.encoding.opcode].push_back(std::move(written));
         };
-        for (const isa::Record& record : database.records) add({record.encoding, record.id, record.file, record.pointer});
+        for (const isa::Record& record : database.records) {
+            const bool superseded = record.until < isa::Era::modern || record.vendor == "cyrix" || record.vendor == "via";
+            add({record.encoding, record.id, record.file, record.pointer, nullptr, superseded});
+        }
         for (const isa::InnocuousForm& form : database.innocuous)
             for (const Encoding& encoding : form.encodings) add({encoding, form.mnemonic, form.file, form.pointer, &form});
     }
@@ -56,6 +60,8 @@ private:
 
     /// A claim has the operands that the maps give the slot, and no part of it is a hole there.
     void check_shape(const Written& claim) {
+        // Forms that ended, and those of makers who used opcodes otherwise, stood in other maps than today's.
+        if (claim.superseded) return;
         const Encoding& e = claim.encoding;
         const Slot& base = maps_.slot(e.map, e.opcode);
         const std::string name = slot_name(e.map, e.opcode);
@@ -137,7 +143,7 @@ private:
         const bool nd = a.map == isa::OpcodeMap::evex_map4 && (nd_a == OperandRules::nd1) != (nd_b == OperandRules::nd1) && nd_a != kNd && nd_b != kNd;
         const bool memory_against_register = a.has_modrm && b.has_modrm && a.mod != b.mod && a.mod != isa::ModRequirement::any && b.mod != isa::ModRequirement::any;
         return (a.modes.bits & b.modes.bits) == 0 || (a.prefix.bits & b.prefix.bits) == 0 || (a.reg_mask & b.reg_mask) == 0 || (a.rm_mask & b.rm_mask) == 0 ||
-               memory_against_register || (a.w && b.w && *a.w != *b.w) || differ(a.osize, b.osize) || differ(a.asize, b.asize) ||
+               memory_against_register || (a.w && b.w && *a.w != *b.w) || (a.rex_b && b.rex_b && *a.rex_b != *b.rex_b) || differ(a.osize, b.osize) || differ(a.asize, b.asize) ||
                (isa::is_vector_map(a.map) && !evex && (a.l_mask & b.l_mask) == 0) || nd ||
                (evex && a.map != isa::OpcodeMap::evex_map4 && (a.l_mask & b.l_mask) == 0);
     }

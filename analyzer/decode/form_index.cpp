@@ -43,7 +43,7 @@ bool may_match(const Encoding& encoding, Mode mode, PrefixSet::Bit prefix, bool 
 /// Says whether every instruction of a bucket that may match does.
 bool is_certain(const Encoding& encoding) {
     const bool all_or_low = !names_high_registers(encoding) || encoding.reg_mask == 0xFFFF;
-    return all_or_low && encoding.rm_mask == 0xFF && encoding.osize == 0 && encoding.asize == 0 && !encoding.w && !encoding.requires_lock &&
+    return all_or_low && encoding.rm_mask == 0xFF && encoding.osize == 0 && encoding.asize == 0 && !encoding.w && !encoding.rex_b && !encoding.requires_lock &&
            encoding.mod != isa::ModRequirement::ignored && !isa::is_vector_map(encoding.map);
 }
 

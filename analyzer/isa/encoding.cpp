@@ -122,6 +122,7 @@ bool matches(const Encoding& encoding, const EncodingKey& key) {
         if ((encoding.rm_mask >> key.rm & 1) == 0) return false;
     }
     if (encoding.w && *encoding.w != key.w) return false;
+    if (encoding.rex_b && *encoding.rex_b != key.rex_b) return false;
     if (encoding.vvvv_unused && key.vvvv != 0xF) return false;
     if (encoding.requires_lock && !key.lock) return false;
     if (encoding.asize != 0 && encoding.asize != key.asize) return false;

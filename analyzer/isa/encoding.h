@@ -83,6 +83,7 @@ struct Encoding {
     OperandSize64 osize64 = OperandSize64::usual;
     std::uint8_t asize = 0;           ///< required effective address size in bits, 0 for any
     std::optional<bool> w;
+    std::optional<bool> rex_b;        ///< required REX.B of a legacy form; NOP against XCHG r8, rax
     std::uint8_t l_mask = 0xF;        ///< allowed values of VEX.L or EVEX.L'L, one bit each
     bool vvvv_unused = false;
     bool lock_allowed = false;
@@ -102,6 +103,7 @@ struct EncodingKey {
     bool has_modrm = false;
     std::uint8_t mod = 0, reg = 0, rm = 0;  ///< ModRM fields; reg with REX.R as bit 3, rm without REX.B
     bool w = false;                         ///< REX.W or VEX.W
+    bool rex_b = false;                     ///< REX.B (REX2.B3), legacy maps only
     std::uint8_t l = 0;                     ///< VEX.L or EVEX.L'L
     std::uint8_t vvvv = 0xF;                ///< inverted field as encoded
     std::uint8_t asize = 0;                 ///< effective address size in bits

@@ -14,10 +14,10 @@ using Json = nlohmann::ordered_json;
 constexpr std::size_t kWidth = 120;
 
 // Keys of every kind of object in the order people read them; unlisted keys keep their place behind these.
-constexpr std::array<std::string_view, 63> kKeyOrder = {
+constexpr std::array<std::string_view, 64> kKeyOrder = {
     "$schema", "$id",       "schema",   "id",      "family",  "control",     "resource",  "atom",    "kind",      "axis",    "domain",
     "token",   "vmm",       "mnemonic", "stem",    "operands", "variant",    "encoding",  "map",     "opcode",    "prefix",  "modrm",
-    "mod",     "reg",       "rm",       "imm",     "osize",   "osize64",     "asize",     "w",       "l",         "vvvv",    "lock",
+    "mod",     "reg",       "rm",       "imm",     "osize",   "osize64",     "asize",     "w", "rex_b", "l",         "vvvv",    "lock",
     "requires_lock", "bytes", "mode",   "modes",   "text",    "examples",    "reads",     "writes",  "faults",    "vector",  "cause",
     "when",    "else",      "exits",    "always",  "reason",  "code",        "also",      "emulate", "hypercall", "translate", "why",
     "virtualization", "feature", "gate", "vendor", "since",   "until",       "sources",   "override"};

@@ -105,7 +105,7 @@ void read_size(const JsonCursor& parent, std::string_view key, std::uint8_t& out
 
 Encoding read_encoding(const JsonCursor& cursor) {
     Encoding encoding;
-    if (!cursor.is_object({"map", "opcode", "prefix", "modrm", "imm", "osize", "osize64", "asize", "w", "l", "vvvv", "lock", "requires_lock", "modes"}))
+    if (!cursor.is_object({"map", "opcode", "prefix", "modrm", "imm", "osize", "osize64", "asize", "w", "rex_b", "l", "vvvv", "lock", "requires_lock", "modes"}))
         return encoding;
     std::string map;
     cursor.read("map", map, true);
@@ -138,6 +138,7 @@ Encoding read_encoding(const JsonCursor& cursor) {
     read_size(cursor, "asize", encoding.asize);
     if (const auto size = cursor.member("osize64")) encoding.osize64 = choose(*size, kSizes64).value_or(OperandSize64::usual);
     encoding.w = read_bit(cursor, "w");
+    encoding.rex_b = read_bit(cursor, "rex_b");
     if (const auto found = cursor.member("l"))
         if (const auto number = found->integer(0, 2)) encoding.l_mask = static_cast<std::uint8_t>(1 << *number);
     if (const auto vvvv = cursor.member("vvvv")) {

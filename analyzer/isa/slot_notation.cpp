@@ -81,7 +81,7 @@ public:
         }
         for (; at_ < tokens_.size(); ++at_) {
             const std::string_view token = tokens_[at_];
-            if (!(read_modrm(token) || read_immediate(token) || read_condition(token) || (vector && read_rule(token))))
+            if (!(read_condition(token) || read_modrm(token) || read_immediate(token) || (vector && read_rule(token))))
                 return refuse(token, vector ? "ModRM (/r /4:m C8), an immediate (ib), in:64 or not:64, or a rule such as {k} {b} ND1"
                                             : "ModRM (/r /4:m C8), an immediate (ib), o16 a32 W1, in:64 or not:64");
         }
@@ -223,6 +223,11 @@ private:
         if (token == "W0" || token == "W1") {
             if (is_vector_map(encoding_.map)) return false;
             encoding_.w = token == "W1";
+            return true;
+        }
+        if (token == "B=0" || token == "B=1") {
+            if (is_vector_map(encoding_.map)) return false;
+            encoding_.rex_b = token == "B=1";
             return true;
         }
         if (token.rfind("in:", 0) == 0) return read_modes(token.substr(3), true);
