@@ -55,16 +55,15 @@ void register_baseline(const std::string& group, const Subject& subject) {
 
 void register_decode(const Subject& subject) {
     add("decode/structure-parser", [&subject](benchmark::State& state) {
-        const decode::OpcodeMaps& maps = decode::OpcodeMaps::embedded();
+        const decode::OpcodeMaps& maps = decode::OpcodeMaps::generated();
         run(state, subject, "no form, no confirmation", [&](Bytes window, Mode mode) {
             const decode::Structure structure = decode::parse_structure(maps, window, mode);
             return structure.valid() ? static_cast<int>(structure.length) : 0;
         });
     });
     add("decode/sweep-decoder", [&subject](benchmark::State& state) {
-        decode::Reconciler reconciler(*subject.database, subject.tags->profile());
-        run(state, subject, "parser, form, and LLVM MC for what has none",
-            [&](Bytes window, Mode mode) { return scan::decode_brief(window, mode, reconciler).length; });
+        const decode::InstructionDecoder decoder(*subject.database, subject.tags->profile());
+        run(state, subject, "length and form", [&](Bytes window, Mode mode) { return scan::decode_brief(window, mode, decoder).length; });
     });
     add("decode/llvm-mc-text", [&subject](benchmark::State& state) {
         const auto llvm = decode::make_llvm_witness();

@@ -39,7 +39,7 @@ Result<image::Image> open_largest(const std::string& path) {
     return fail(ErrorCode::unsupported, "found no executable section, expected an image with code", path);
 }
 
-Code sweep(const image::Image& image, image::SectionIndex index, decode::Reconciler& decoder, const scan::FlaggedForms& flagged) {
+Code sweep(const image::Image& image, image::SectionIndex index, const decode::InstructionDecoder& decoder, const scan::FlaggedForms& flagged) {
     scan::SectionCode section(image.sections[index], index);
     section.splits = scan::find_splits(image, index);
     scan::sweep_chunk({0, 0, section.bytes.size()}, section, decoder, flagged);
@@ -66,7 +66,7 @@ Result<Subject> open_subject(const std::string& path) {
     subject.image = std::move(*image);
     subject.executable_bytes = executable_bytes(subject.image);
 
-    decode::Reconciler decoder(*subject.database, *profile);
+    const decode::InstructionDecoder decoder(*subject.database, *profile);
     const scan::FlaggedForms flagged(*subject.database, *subject.tags);
     for (image::SectionIndex index = 0; index < subject.image.sections.size(); ++index) {
         const image::Section& section = subject.image.sections[index];

@@ -48,7 +48,7 @@ public:
         const decode::Decoded decoded = profile->modes.contains(*mode) ? tools->reconciler.decode(*bytes, *mode, VirtAddr{0}) : decode::Decoded{};
         if (!decoded.valid) return head + "no\t-\t-\t-\t-\t-\t-\t-";
         const classify::Tags tags = decoded.record != nullptr ? tools->tags.at(*decoded.record, *mode) : classify::Tags{};
-        return head + fmt::format("yes\t{}\t{}\t{}\t{}\t{}\t{}\t{}", decoded.length, decoded.mnemonic, decoded.record != nullptr ? decoded.record->id : "-",
+        return head + fmt::format("yes\t{}\t{}\t{}\t{}\t{}\t{}\t{}", decoded.length, decoded.mnemonic, decoded.record != nullptr ? decoded.record->id : decoded.mnemonic,
                                   tags.privileged_text(), tags.control_sensitive ? "yes" : "no", classify::to_string(tags.behavior),
                                   tags.critical() ? "yes" : "no");
     }

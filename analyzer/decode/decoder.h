@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the project asks of a disassembler, and the three that answer: the database's own structure parser,
-// LLVM MC and Capstone. Library headers stay in their own .cpp files.
+// What the project asks of a disassembler, and the two peers that confirm the generated decoder: LLVM MC and Capstone.
+// Library headers stay in their own .cpp files.
 #pragma once
 
 #include <memory>
@@ -8,11 +8,14 @@
 #include <string_view>
 #include <vector>
 
+#include "decode/form_tables.h"
 #include "isa/database.h"
 #include "support/address.h"
 #include "support/bytes.h"
 
 namespace trapline::decode {
+
+class InstructionDecoder;
 
 /// What one decoder says of the bytes at one place.
 struct Opinion {
@@ -47,14 +50,15 @@ struct Disagreement {
 struct Decoded {
     bool valid = false;
     int length = 0;
-    const isa::Record* record = nullptr;  ///< null for forms that the database does not list
+    FormIndex form = 0;                   ///< 0 when invalid
+    const isa::Record* record = nullptr;  ///< null for innocuous forms
     std::string mnemonic;
     std::string text;
     std::string invalid_reason;           ///< for people, when invalid: "LOCK on an instruction that does not take it"
     std::vector<Disagreement> disagreements;
 };
 
-/// Decodes with the database first and has both witnesses confirm. Not thread-safe: make one for each thread.
+/// Decodes with the generated decoder and has both witnesses confirm. Not thread-safe: make one for each thread.
 class Reconciler {
 public:
     Reconciler(const isa::Database& database, const isa::Profile& profile);
@@ -62,12 +66,8 @@ public:
     /// Full verdict with text and disagreements.
     Decoded decode(Bytes bytes, Mode mode, VirtAddr address);
 
-    /// The cheap form for sweeps: length and record only, no text, no confirmation of innocuous forms.
-    struct Brief {
-        int length = 0;  ///< 0 when invalid
-        const isa::Record* record = nullptr;
-    };
-    Brief brief(Bytes bytes, Mode mode);
+    /// The decoder that decides, for those who need no text and no confirmation.
+    const InstructionDecoder& decoder() const;
 
 private:
     struct Impl;

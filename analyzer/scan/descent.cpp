@@ -13,7 +13,7 @@ namespace {
 class Descent {
 public:
     Descent(const image::Image& image, std::vector<SectionCode>& sections, const CodePlaces& places,
-            const TableEdges& edges, decode::Reconciler& decoder, const FlaggedForms& flagged)
+            const TableEdges& edges, const decode::InstructionDecoder& decoder, const FlaggedForms& flagged)
         : image_(image), sections_(sections), places_(places), edges_(edges), decoder_(decoder), flagged_(flagged) {
         result_.reached_bytes.resize(sections.size());
     }
@@ -98,14 +98,14 @@ private:
     /// Decodes where the sweep has no start, and notes what it finds; 0 when no instruction is there.
     int decode_off_sweep(CodePlace place) {
         SectionCode& code = sections_[place.section];
-        const decode::Reconciler::Brief insn = decode_brief(code.window(place.offset), code.mode, decoder_);
-        if (insn.length <= 0) return 0;
+        const decode::Insn insn = decode_brief(code.window(place.offset), code.mode, decoder_);
+        if (insn.length == 0) return 0;
         const bool hidden = code.map.overlaps_swept(place.offset, insn.length);
         if (hidden)
             ++result_.hidden_instructions;
         else
             result_.reached_bytes[place.section] += static_cast<std::uint64_t>(insn.length);
-        if (flagged_.contains(insn.record, code.mode)) {
+        if (flagged_.contains(insn.form, code.mode)) {
             if (result_.findings.size() < kMaxDescentFindings)
                 result_.findings.push_back({place, hidden});
             else
@@ -135,7 +135,7 @@ private:
     std::vector<SectionCode>& sections_;
     const CodePlaces& places_;
     const TableEdges& edges_;
-    decode::Reconciler& decoder_;
+    const decode::InstructionDecoder& decoder_;
     const FlaggedForms& flagged_;
     std::vector<CodePlace> worklist_;
     DescentResult result_;
@@ -144,7 +144,7 @@ private:
 }  // namespace
 
 DescentResult descend(const image::Image& image, std::vector<SectionCode>& sections, const CodePlaces& places,
-                      const TableEdges& edges, decode::Reconciler& decoder, const FlaggedForms& flagged) {
+                      const TableEdges& edges, const decode::InstructionDecoder& decoder, const FlaggedForms& flagged) {
     return Descent(image, sections, places, edges, decoder, flagged).run();
 }
 

@@ -38,6 +38,6 @@ inline constexpr std::size_t kMaxDescentFindings = 100'000;
 /// - A path ends in INT3 and zero filler and at undecodable bytes.
 /// The set of reached instructions is a least fixpoint, so the order of work does not show in the result.
 DescentResult descend(const image::Image& image, std::vector<SectionCode>& sections, const CodePlaces& places,
-                      const TableEdges& edges, decode::Reconciler& decoder, const FlaggedForms& flagged);
+                      const TableEdges& edges, const decode::InstructionDecoder& decoder, const FlaggedForms& flagged);
 
 }  // namespace trapline::scan

@@ -2,10 +2,10 @@
 // Which forms are findings under a profile: one table look-up for each decoded instruction.
 #pragma once
 
-#include <array>
 #include <vector>
 
 #include "classify/tags.h"
+#include "decode/form_tables.h"
 
 namespace trapline::scan {
 
@@ -14,14 +14,10 @@ namespace trapline::scan {
 class FlaggedForms {
 public:
     FlaggedForms(const isa::Database& database, const classify::TagTable& tags);
-    /// `record` must be one of the database's, or null for a form it does not list.
-    bool contains(const isa::Record* record, Mode mode) const {
-        return record != nullptr && flagged_[static_cast<std::size_t>(record - records_)][static_cast<std::size_t>(mode)];
-    }
+    bool contains(decode::FormIndex form, Mode mode) const { return modes_[form].contains(mode); }
 
 private:
-    const isa::Record* records_;
-    std::vector<std::array<bool, kAllModes.size()>> flagged_;
+    std::vector<ModeSet> modes_;  ///< by form
 };
 
 }  // namespace trapline::scan

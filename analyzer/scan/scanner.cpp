@@ -43,7 +43,8 @@ class Scan {
 public:
     Scan(const image::Image& image, const isa::Database& database, const classify::TagTable& tags, const ScanOptions& options)
         : image_(image), database_(database), tags_(tags), options_(options), flagged_(database, tags),
-          decoders_([&database, &tags] { return std::make_unique<decode::Reconciler>(database, tags.profile()); }) {}
+          decoder_(database, tags.profile()),
+          reconcilers_([&database, &tags] { return std::make_unique<decode::Reconciler>(database, tags.profile()); }) {}
 
     ScanDocument run() {
         const auto start = std::chrono::steady_clock::now();
@@ -58,7 +59,7 @@ public:
         const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(jobs));
         tbb::task_arena arena(jobs);
         arena.execute([&] { sweep(); });
-        const DescentResult descent = descend(image_, sections_, places, edges, *decoders_.local(), flagged_);
+        const DescentResult descent = descend(image_, sections_, places, edges, decoder_, flagged_);
         const FindingWriter writer(image_, tags_, tables);
         arena.execute([&] { write_findings(writer); });
         gather(writer, descent);
@@ -131,7 +132,7 @@ private:
         results_.resize(chunks_.size());
         tbb::parallel_for(std::size_t{0}, chunks_.size(), [&](std::size_t i) {
             const Chunk& chunk = chunks_[i];
-            results_[i].counts = sweep_chunk(chunk, sections_[chunk.section], *decoders_.local(), flagged_);
+            results_[i].counts = sweep_chunk(chunk, sections_[chunk.section], decoder_, flagged_);
             report_progress(chunk.end - chunk.begin);
         });
     }
@@ -159,18 +160,17 @@ private:
 
     void write_chunk(const Chunk& chunk, std::uint64_t quota, const FindingWriter& writer, ChunkResult& result) {
         const SectionCode& code = sections_[chunk.section];
-        decode::Reconciler& decoder = *decoders_.local();
         for (std::uint64_t at = chunk.begin; at < chunk.end;) {
             const int length = code.map.swept_length(at);
             if (length == 0) {
                 ++at;
                 continue;
             }
-            if (options_.count_all) ++result.mnemonics[decoder.decode(code.window(at), code.mode, code.address_of(at)).mnemonic];
+            if (options_.count_all) ++result.mnemonics[std::string(decoder_.mnemonic(decode_brief(code.window(at), code.mode, decoder_).form))];
             if (code.map.is_flagged(at) && quota > 0) {
                 --quota;
                 const Evidence evidence = code.map.is_reached(at) ? Evidence::reached : Evidence::swept;
-                if (auto finding = writer.write(code, at, evidence, decoder)) {
+                if (auto finding = writer.write(code, at, evidence, *reconcilers_.local())) {
                     result.findings.push_back(std::move(*finding));
                     result.offsets.push_back(at);
                 } else {
@@ -238,7 +238,7 @@ private:
 
         std::vector<std::pair<CodePlace, Finding>> findings;
         for (const auto& [place, evidence] : places)
-            if (auto finding = writer.write(sections_[place.section], place.offset, evidence, *decoders_.local()))
+            if (auto finding = writer.write(sections_[place.section], place.offset, evidence, *reconcilers_.local()))
                 findings.emplace_back(place, std::move(*finding));
         return findings;
     }
@@ -288,7 +288,8 @@ private:
     const classify::TagTable& tags_;
     const ScanOptions& options_;
     FlaggedForms flagged_;
-    tbb::enumerable_thread_specific<std::unique_ptr<decode::Reconciler>> decoders_;
+    const decode::InstructionDecoder decoder_;
+    tbb::enumerable_thread_specific<std::unique_ptr<decode::Reconciler>> reconcilers_;  ///< for the text of findings
     std::vector<SectionCode> sections_;
     std::vector<Chunk> chunks_;
     std::vector<ChunkResult> results_;

@@ -67,7 +67,7 @@ private:
 
 /// Sweeps between two neighbouring splits.
 void sweep_region(std::uint64_t begin, std::uint64_t end, std::size_t section, SectionCode& code,
-                  decode::Reconciler& decoder, const FlaggedForms& flagged, SweepCounts& counts) {
+                  const decode::InstructionDecoder& decoder, const FlaggedForms& flagged, SweepCounts& counts) {
     Predecessor before;
     begin == 0 ? before.set_stop() : before.set_code();
     std::uint64_t at = begin;
@@ -83,14 +83,14 @@ void sweep_region(std::uint64_t begin, std::uint64_t end, std::size_t section, S
             }
         }
         // The window passes the split, so that an instruction which runs over it is seen as such.
-        const decode::Reconciler::Brief insn = decode_brief(code.window(at), code.mode, decoder);
-        if (insn.length <= 0) {
+        const decode::Insn insn = decode_brief(code.window(at), code.mode, decoder);
+        if (insn.length == 0) {
             ++counts.undecodable_bytes;
             ++at;
             before.set_stop();
             continue;
         }
-        const bool is_flagged = flagged.contains(insn.record, code.mode);
+        const bool is_flagged = flagged.contains(insn.form, code.mode);
         const auto length = static_cast<std::uint64_t>(insn.length);
         if (length > end - at) {
             ++counts.straddling;
@@ -117,9 +117,9 @@ std::span<const T> of_section(const std::vector<T>& list, image::SectionIndex se
 
 }  // namespace
 
-decode::Reconciler::Brief decode_brief(Bytes window, Mode mode, decode::Reconciler& decoder) {
-    if (const int length = emulation_prefix_length(window); length != 0) return {length, nullptr};
-    return decoder.brief(window, mode);
+decode::Insn decode_brief(Bytes window, Mode mode, const decode::InstructionDecoder& decoder) {
+    if (const int length = emulation_prefix_length(window); length != 0) return {static_cast<std::uint8_t>(length), 0};
+    return decoder.decode(window, mode);
 }
 
 std::vector<std::uint64_t> find_splits(const image::Image& image, image::SectionIndex section) {
@@ -149,7 +149,7 @@ std::vector<Chunk> cut_chunks(const SectionCode& code, std::size_t section, std:
     return chunks;
 }
 
-SweepCounts sweep_chunk(const Chunk& chunk, SectionCode& code, decode::Reconciler& decoder, const FlaggedForms& flagged) {
+SweepCounts sweep_chunk(const Chunk& chunk, SectionCode& code, const decode::InstructionDecoder& decoder, const FlaggedForms& flagged) {
     SweepCounts counts;
     auto split = std::lower_bound(code.splits.begin(), code.splits.end(), chunk.begin);
     std::uint64_t begin = chunk.begin;

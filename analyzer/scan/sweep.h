@@ -2,7 +2,7 @@
 // The linear sweep: every byte of a section is an instruction, filler, or said to be undecodable.
 #pragma once
 
-#include "decode/decoder.h"
+#include "decode/instruction_decoder.h"
 #include "scan/finding.h"
 #include "scan/flagged_forms.h"
 #include "scan/section_code.h"
@@ -31,7 +31,7 @@ struct SweepCounts {
 };
 
 /// Decodes briefly; a paravirtual emulation prefix counts as one instruction of no form.
-decode::Reconciler::Brief decode_brief(Bytes window, Mode mode, decode::Reconciler& decoder);
+decode::Insn decode_brief(Bytes window, Mode mode, const decode::InstructionDecoder& decoder);
 
 /// Gives the offsets in a section at which an instruction must begin: its start, every symbol, and the
 /// places that kernel tables name as the start of an instruction (alternatives and their replacements, exception table,
@@ -43,6 +43,6 @@ std::vector<Chunk> cut_chunks(const SectionCode& code, std::size_t section, std:
 
 /// Sweeps one chunk and records every instruction in the section's map. Threads may sweep disjoint chunks of one section
 /// at the same time. An instruction that runs over a split is not recorded; decoding goes on at the split.
-SweepCounts sweep_chunk(const Chunk& chunk, SectionCode& code, decode::Reconciler& decoder, const FlaggedForms& flagged);
+SweepCounts sweep_chunk(const Chunk& chunk, SectionCode& code, const decode::InstructionDecoder& decoder, const FlaggedForms& flagged);
 
 }  // namespace trapline::scan
