@@ -139,12 +139,13 @@ private:
         const std::uint32_t kNd = OperandRules::nd0 | OperandRules::nd1;
         const std::uint32_t nd_a = a.rules.bits & kNd, nd_b = b.rules.bits & kNd;
         const bool evex = isa::is_evex_map(a.map);
+        const auto exclude_nf = [](const Encoding& x, const Encoding& y) { return x.rules.has(OperandRules::nf_required) && !y.rules.has(OperandRules::nf); };
         // nd1 alone needs the bit set; nd0 or nothing needs it clear.
         const bool nd = a.map == isa::OpcodeMap::evex_map4 && (nd_a == OperandRules::nd1) != (nd_b == OperandRules::nd1) && nd_a != kNd && nd_b != kNd;
         const bool memory_against_register = a.has_modrm && b.has_modrm && a.mod != b.mod && a.mod != isa::ModRequirement::any && b.mod != isa::ModRequirement::any;
         return (a.modes.bits & b.modes.bits) == 0 || (a.prefix.bits & b.prefix.bits) == 0 || (a.reg_mask & b.reg_mask) == 0 || (a.rm_mask & b.rm_mask) == 0 ||
-               memory_against_register || (a.w && b.w && *a.w != *b.w) || (a.rex_b && b.rex_b && *a.rex_b != *b.rex_b) || differ(a.osize, b.osize) || differ(a.asize, b.asize) ||
-               (isa::is_vector_map(a.map) && !evex && (a.l_mask & b.l_mask) == 0) || nd ||
+               memory_against_register || (a.w && b.w && *a.w != *b.w) || (a.rex_b && b.rex_b && *a.rex_b != *b.rex_b) || a.requires_rex2 != b.requires_rex2 || differ(a.osize, b.osize) || differ(a.asize, b.asize) ||
+               (isa::is_vector_map(a.map) && !evex && (a.l_mask & b.l_mask) == 0) || nd || exclude_nf(a, b) || exclude_nf(b, a) ||
                (evex && a.map != isa::OpcodeMap::evex_map4 && (a.l_mask & b.l_mask) == 0);
     }
 

@@ -62,6 +62,8 @@ public:
     bool same_mnemonic(std::string_view left, std::string_view right) const;
 
     const std::vector<Difference>& rows() const { return rows_; }
+    /// Gives the number of its spelling group for each mnemonic that is in one.
+    const std::unordered_map<std::string, int>& spellings() const { return spellings_; }
 
 private:
     std::vector<Difference> rows_;

@@ -127,9 +127,14 @@ private:
         if (state.lock && !(slot.lock && slot.form == SlotForm::modrm && !is_register)) return out;
         const SlotIndex& index = tables_.slot(mode, map, opcode);
         const Choice choice = tables_.choices[tables_.buckets[index.base + bucket_number(index.selector, prefix_number(state.prefix), is_register, reg)]];
-        if (choice.count != 1) return out;
-        const Claim& claim = tables_.claims[tables_.claim_lists[choice.begin]];
-        if (claim.certain && (!state.lock || claim.encoding.lock_allowed)) out.form = claim.form;
+        const Claim* only = nullptr;
+        for (std::uint32_t i = choice.begin; i < choice.begin + choice.count; ++i) {
+            const Claim& claim = tables_.claims[tables_.claim_lists[i]];
+            if (claim.encoding.requires_rex2 || (claim.encoding.requires_lock && !state.lock)) continue;  // not in this state
+            if (only != nullptr) return out;
+            only = &claim;
+        }
+        if (only != nullptr && only->certain && (!state.lock || only->encoding.lock_allowed)) out.form = only->form;
         return out;
     }
 

@@ -43,7 +43,7 @@ bool may_match(const Encoding& encoding, Mode mode, PrefixSet::Bit prefix, bool 
 /// Says whether every instruction of a bucket that may match does.
 bool is_certain(const Encoding& encoding) {
     const bool all_or_low = !names_high_registers(encoding) || encoding.reg_mask == 0xFFFF;
-    return all_or_low && encoding.rm_mask == 0xFF && encoding.osize == 0 && encoding.asize == 0 && !encoding.w && !encoding.rex_b && !encoding.requires_lock &&
+    return all_or_low && encoding.rm_mask == 0xFF && encoding.osize == 0 && encoding.asize == 0 && !encoding.w && !encoding.rex_b && !encoding.requires_lock && !encoding.requires_rex2 &&
            encoding.mod != isa::ModRequirement::ignored && !isa::is_vector_map(encoding.map);
 }
 
@@ -55,9 +55,9 @@ public:
         const auto add = [&](const Encoding& encoding) {
             out_.claims.push_back({encoding, form, is_certain(encoding)});
             auto& list = by_slot_[static_cast<std::size_t>(encoding.map) * 256 + encoding.opcode];
-            // A form that needs LOCK (AMD's MOV CR8) outranks the one it would be without the prefix.
+            // A form that needs LOCK (AMD's MOV CR8) or REX2 (JMPABS) outranks the one it would be without the prefix.
             const auto number = static_cast<std::uint16_t>(out_.claims.size() - 1);
-            encoding.requires_lock ? list.insert(list.begin(), number) : list.insert(list.end(), number);
+            encoding.requires_lock || encoding.requires_rex2 ? list.insert(list.begin(), number) : list.insert(list.end(), number);
         };
         for (const isa::Record& record : database.records) add(record.encoding), ++form;
         for (const isa::InnocuousForm& innocuous : database.innocuous) {

@@ -136,6 +136,7 @@ private:
         if (out_.rex != 0) refuse(StructureStatus::rex2_misplaced);
         out_.rex = 0;
         key.w = (payload & 8) != 0;
+        key.rex2 = true;
         key.rex_b = (payload & 0x11) != 0;  // B3 or B4: any register above 7
         rex_r_ = (payload & 4) != 0;
         key.map = (payload & 0x80) != 0 ? OpcodeMap::m0f : OpcodeMap::one;

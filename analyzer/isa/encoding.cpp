@@ -21,13 +21,14 @@ struct VectorFields {
         b = evex && (p2 & 0x10) != 0;
         v_high = evex && (p2 & 0x08) == 0;
         aaa = evex ? p2 & 7 : 0;
+        u_clear = evex && (key.payload[1] & 0x04) == 0;
         reg = static_cast<std::uint8_t>((key.reg & 7) | (long_mode && (p0 & 0x80) == 0 ? 8 : 0) | (evex && long_mode && (p0 & 0x10) == 0 ? 16 : 0));
         const bool x = long_mode && (p0 & 0x40) == 0, b3 = long_mode && (p0 & 0x20) == 0;
         rm = static_cast<std::uint8_t>(key.rm | (b3 ? 8 : 0) | (evex && x ? 16 : 0));
         index = static_cast<std::uint8_t>((key.sib >> 3 & 7) | (x ? 8 : 0) | (v_high && long_mode ? 16 : 0));
         vvvv = static_cast<std::uint8_t>((~key.vvvv & (long_mode ? 0xF : 7)) | (v_high && long_mode ? 16 : 0));
     }
-    bool z, b, v_high;
+    bool z, b, v_high, u_clear;
     std::uint8_t aaa, reg, rm, index, vvvv;
 };
 
@@ -40,15 +41,18 @@ bool map4_allows(const Encoding& encoding, const EncodingKey& key) {
     if (rules.has(OperandRules::nd1) ? !nd && !rules.has(OperandRules::nd0) : nd) return false;
     if (rules.has(OperandRules::condition)) return true;
     if ((p2 & 3) != 0) return false;
-    if ((p2 & 4) != 0 && !rules.has(OperandRules::nf)) return false;
+    const bool nf = (p2 & 4) != 0;
+    if (nf ? !rules.has(OperandRules::nf) : rules.has(OperandRules::nf_required)) return false;
     return !encoding.vvvv_unused || (p2 & 8) != 0;
 }
 
-bool registers_allowed(OperandRules rules, const VectorFields& f, bool is_register) {
+bool registers_allowed(const Encoding& encoding, const VectorFields& f, bool is_register) {
+    const OperandRules rules = encoding.rules;
     constexpr std::uint8_t kLast = 7;  // of the masks and tiles
+    const bool rm_is_operand = is_register && encoding.rm_mask == 0xFF;  // TILEZERO has part of its opcode there
     if (rules.has(OperandRules::mask_reg) && f.reg > kLast) return false;
     if (rules.has(OperandRules::mask_vvvv) && f.vvvv > kLast) return false;
-    if (rules.has(OperandRules::tile) && (f.reg > kLast || f.vvvv > kLast || (is_register && f.rm > kLast))) return false;
+    if (rules.has(OperandRules::tile) && (f.reg > kLast || f.vvvv > kLast || (rm_is_operand && f.rm > kLast))) return false;
     if (!rules.has(OperandRules::distinct)) return true;
     // Gathers: destination, index and, for VEX, the mask in vvvv. Tiles and complex products: destination and sources.
     if (rules.has(OperandRules::vsib)) return f.reg != f.index && (rules.has(OperandRules::mask_required) || (f.reg != f.vvvv && f.index != f.vvvv));
@@ -61,20 +65,27 @@ bool vector_allows(const Encoding& encoding, const EncodingKey& key) {
     const OperandRules rules = encoding.rules;
     const bool is_register = key.mod == 3;
     const VectorFields f(key);
+    if (is_evex_map(key.map)) {
+        // V' extends a register number, which only 64-bit mode has. U is X4 of a memory operand and fixed with a register.
+        if (f.v_high && key.mode != Mode::long64) return false;
+        if (f.u_clear && (is_register || key.mode != Mode::long64)) return false;
+    }
     if (key.map == OpcodeMap::evex_map4) {
         if (!map4_allows(encoding, key)) return false;
     } else if (is_evex_map(key.map)) {
         if (f.b && !rules.has(is_register ? OperandRules::rounding | OperandRules::sae : OperandRules::broadcast)) return false;
         // With rounding or SAE, L'L is the rounding mode and the length is 512 bits or scalar (SDM volume 2, 2.7.10).
         if (!(f.b && is_register) && (encoding.l_mask >> key.l & 1) == 0) return false;
-        if (rules.has(OperandRules::mask_required) ? f.aaa == 0 : f.aaa != 0 && !rules.has(OperandRules::mask)) return false;
+        // Promoted VEX instructions have NF where the others have the high bit of the mask.
+        const unsigned aaa = rules.has(OperandRules::nf) ? f.aaa & 3u : f.aaa;
+        if (rules.has(OperandRules::mask_required) ? aaa == 0 : aaa != 0 && !rules.has(OperandRules::mask)) return false;
         if (f.z && (f.aaa == 0 || !rules.has(is_register ? OperandRules::zeroing | OperandRules::zeroing_memory : OperandRules::zeroing_memory))) return false;
         if (encoding.vvvv_unused && f.v_high && !rules.has(OperandRules::vsib)) return false;
     } else if ((encoding.l_mask >> key.l & 1) == 0) {
         return false;
     }
     if (rules.has(OperandRules::vsib | OperandRules::sib) && !key.has_sib) return false;
-    return registers_allowed(rules, f, is_register);
+    return registers_allowed(encoding, f, is_register);
 }
 
 }  // namespace
@@ -124,7 +135,7 @@ bool matches(const Encoding& encoding, const EncodingKey& key) {
     if (encoding.w && *encoding.w != key.w) return false;
     if (encoding.rex_b && *encoding.rex_b != key.rex_b) return false;
     if (encoding.vvvv_unused && key.vvvv != 0xF) return false;
-    if (encoding.requires_lock && !key.lock) return false;
+    if ((encoding.requires_lock && !key.lock) || (encoding.requires_rex2 && !key.rex2)) return false;
     if (encoding.asize != 0 && encoding.asize != key.asize) return false;
     if (is_vector_map(key.map) && !vector_allows(encoding, key)) return false;
     return encoding.osize == 0 || encoding.osize == effective_operand_size(encoding, key);

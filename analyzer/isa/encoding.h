@@ -62,8 +62,8 @@ struct OperandRules {
         vsib = 0x80, sib = 0x100,              ///< the memory operand needs a SIB byte; of vsib the index is a vector
         mask_reg = 0x200, mask_rm = 0x400, mask_vvvv = 0x800,  ///< the field names a mask register: above 7 is #UD
         distinct = 0x1000, tile = 0x2000,
-        nd0 = 0x4000, nd1 = 0x8000, nf = 0x10000, condition = 0x20000,  ///< APX map 4
-        egpr = 0x40000,
+        nd0 = 0x4000, nd1 = 0x8000, nf = 0x10000, nf_required = 0x20000, condition = 0x40000,  ///< APX
+        egpr = 0x80000,
     };
     std::uint32_t bits = 0;
     constexpr bool has(std::uint32_t which) const { return (bits & which) != 0; }
@@ -84,6 +84,7 @@ struct Encoding {
     std::uint8_t asize = 0;           ///< required effective address size in bits, 0 for any
     std::optional<bool> w;
     std::optional<bool> rex_b;        ///< required REX.B of a legacy form; NOP against XCHG r8, rax
+    bool requires_rex2 = false;       ///< REX2 selects the form (JMPABS, PUSHP)
     std::uint8_t l_mask = 0xF;        ///< allowed values of VEX.L or EVEX.L'L, one bit each
     bool vvvv_unused = false;
     bool lock_allowed = false;
@@ -103,6 +104,7 @@ struct EncodingKey {
     bool has_modrm = false;
     std::uint8_t mod = 0, reg = 0, rm = 0;  ///< ModRM fields; reg with REX.R as bit 3, rm without REX.B
     bool w = false;                         ///< REX.W or VEX.W
+    bool rex2 = false;                      ///< a REX2 prefix was met
     bool rex_b = false;                     ///< REX.B (REX2.B3), legacy maps only
     std::uint8_t l = 0;                     ///< VEX.L or EVEX.L'L
     std::uint8_t vvvv = 0xF;                ///< inverted field as encoded

@@ -214,7 +214,7 @@ void read_family(const JsonCursor& root, Database& database) {
 // Files that other modules read; the database only counts them into its version.
 bool read_elsewhere(std::string_view schema) {
     return schema == "trapline.opcode-maps/1" || schema == "trapline.decoder-differences/1" || schema == "trapline.cpuid-features/1" ||
-           schema == "trapline.cpu-differences/1";
+           schema == "trapline.cpu-differences/1" || schema == "trapline.mnemonic-differences/1";
 }
 
 }  // namespace

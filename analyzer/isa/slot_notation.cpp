@@ -9,12 +9,12 @@
 namespace trapline::isa {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::uint32_t>, 19> kRules = {{
+constexpr std::array<std::pair<std::string_view, std::uint32_t>, 20> kRules = {{
     {"{k}", OperandRules::mask}, {"{K}", OperandRules::mask | OperandRules::mask_required}, {"{z}", OperandRules::zeroing},
     {"{mz}", OperandRules::zeroing | OperandRules::zeroing_memory}, {"{b}", OperandRules::broadcast}, {"{er}", OperandRules::rounding},
     {"{sae}", OperandRules::sae}, {"{vsib}", OperandRules::vsib}, {"{sib}", OperandRules::sib}, {"{kreg}", OperandRules::mask_reg},
     {"{krm}", OperandRules::mask_rm}, {"{kv}", OperandRules::mask_vvvv}, {"{distinct}", OperandRules::distinct}, {"{tile}", OperandRules::tile},
-    {"ND0", OperandRules::nd0}, {"ND1", OperandRules::nd1}, {"{nf}", OperandRules::nf}, {"{scc}", OperandRules::condition}, {"{egpr}", OperandRules::egpr},
+    {"ND0", OperandRules::nd0}, {"ND1", OperandRules::nd1}, {"{nf}", OperandRules::nf}, {"{NF}", OperandRules::nf | OperandRules::nf_required}, {"{scc}", OperandRules::condition}, {"{egpr}", OperandRules::egpr},
 }};
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
@@ -82,8 +82,8 @@ public:
         for (; at_ < tokens_.size(); ++at_) {
             const std::string_view token = tokens_[at_];
             if (!(read_condition(token) || read_modrm(token) || read_immediate(token) || (vector && read_rule(token))))
-                return refuse(token, vector ? "ModRM (/r /4:m C8), an immediate (ib), in:64 or not:64, or a rule such as {k} {b} ND1"
-                                            : "ModRM (/r /4:m C8), an immediate (ib), o16 a32 W1, in:64 or not:64");
+                return refuse(token, vector ? "ModRM (/r /4:m C8), an immediate (ib), {in:64} or {not:64}, or a rule such as {k} {b} ND1"
+                                            : "ModRM (/r /4:m C8), an immediate (ib), or a condition: {o16} {a32} {W1} {B=0} {REX2} {in:64} {not:64}");
         }
         if (encoding_.map == OpcodeMap::m3dnow && !suffix_) return refuse("", "the suffix byte of a 3DNow! instruction");
         std::vector<Encoding> out;
@@ -219,10 +219,16 @@ private:
     }
 
     bool read_condition(std::string_view token) {
-        if (token.size() > 2 && token.front() == '{' && token.back() == '}') token = token.substr(1, token.size() - 2);
+        if (token.size() < 4 || token.front() != '{' || token.back() != '}') return false;
+        token = token.substr(1, token.size() - 2);
         if (token == "W0" || token == "W1") {
             if (is_vector_map(encoding_.map)) return false;
             encoding_.w = token == "W1";
+            return true;
+        }
+        if (token == "REX2") {
+            if (is_vector_map(encoding_.map)) return false;
+            encoding_.requires_rex2 = true;
             return true;
         }
         if (token == "B=0" || token == "B=1") {

@@ -25,9 +25,9 @@ std::string print(const SlotCase& one) {
 std::string print(const Claim& claim) {
     const isa::Encoding& e = claim.encoding;
     const auto bit = [](std::optional<bool> value) { return value ? (*value ? "true" : "false") : "std::nullopt"; };
-    return fmt::format("{{{{OpcodeMap({}),{},{{{}}},{},ModRequirement({}),{},{},Immediate({}),{},OperandSize64({}),{},{},{},{},{},{},{},{{{}}},{{{}}}}},{},{}}}",
+    return fmt::format("{{{{OpcodeMap({}),{},{{{}}},{},ModRequirement({}),{},{},Immediate({}),{},OperandSize64({}),{},{},{},{},{},{},{},{},{{{}}},{{{}}}}},{},{}}}",
                        static_cast<int>(e.map), e.opcode, e.prefix.bits, e.has_modrm, static_cast<int>(e.mod), e.reg_mask, e.rm_mask, static_cast<int>(e.imm),
-                       e.osize, static_cast<int>(e.osize64), e.asize, bit(e.w), bit(e.rex_b), e.l_mask, e.vvvv_unused, e.lock_allowed, e.requires_lock, e.modes.bits, e.rules.bits,
+                       e.osize, static_cast<int>(e.osize64), e.asize, bit(e.w), bit(e.rex_b), e.requires_rex2, e.l_mask, e.vvvv_unused, e.lock_allowed, e.requires_lock, e.modes.bits, e.rules.bits,
                        claim.form, claim.certain);
 }
 
