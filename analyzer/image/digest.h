@@ -8,7 +8,7 @@
 
 namespace trapline::image {
 
-/// Hashes the bytes with SHA-256; lower-case hex of 64 digits. About 0.2 GB/s.
+/// Hashes the bytes with SHA-256; lower-case hex of 64 digits. 1 to 2 GB/s where the processor has the SHA extensions.
 std::string sha256_hex(Bytes bytes);
 
 }  // namespace trapline::image

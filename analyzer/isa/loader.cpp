@@ -199,7 +199,7 @@ void read_innocuous(const JsonCursor& root, Database& database) {
     family.family = read_family_name(root);
     family.file = root.file();
     read_provenance(root, family);
-    (void)read_sources(root);
+    family.sources = read_sources(root);
     if (const auto list = root.member("forms", true))
         for (const JsonCursor& item : list->elements()) database.innocuous.push_back(read_innocuous_form(item, family));
 }

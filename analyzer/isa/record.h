@@ -108,11 +108,13 @@ using RecordIndex = std::uint32_t;
 struct InnocuousForm {
     std::string mnemonic;
     std::string family;
+    std::vector<std::string> slots;   ///< as written
     std::vector<Encoding> encodings;  ///< one for each opcode of each slot
     std::string feature;
     std::string vendor;
     Era since = Era::i8086;
     Era until = Era::modern;
+    std::vector<Source> sources;      ///< of the family
     std::string file;
     std::string pointer;
 };

@@ -275,6 +275,7 @@ InnocuousForm read_innocuous_form(const JsonCursor& cursor, const InnocuousForm&
         const auto text = slot.string();
         if (!text) continue;
         auto encodings = parse_slot(*text);
+        form.slots.push_back(*text);
         if (encodings) form.encodings.insert(form.encodings.end(), encodings->begin(), encodings->end());
         else slot.refuse(encodings.error().message);
     }

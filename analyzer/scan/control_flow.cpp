@@ -2,6 +2,7 @@
 // The opcode slots that change the instruction pointer; every other one falls through.
 #include "scan/control_flow.h"
 
+#include <array>
 #include <string_view>
 
 #include "decode/structure.h"
@@ -108,15 +109,69 @@ ControlFlow one_byte(const Structure& insn, Bytes bytes, VirtAddr address) {
     }
 }
 
-}  // namespace
+/// Opcodes that may change the instruction pointer or end a path: what one_byte and two_byte below have cases for.
+constexpr std::array<bool, 256> kOneByteTransfers = [] {
+    std::array<bool, 256> table{};
+    for (int opcode = 0x70; opcode <= 0x7F; ++opcode) table[static_cast<std::size_t>(opcode)] = true;
+    for (int opcode : {0x9A, 0xA1, 0xC2, 0xC3, 0xC7, 0xCA, 0xCB, 0xCC, 0xCF, 0xE0, 0xE1, 0xE2, 0xE3, 0xE8, 0xE9, 0xEA, 0xEB, 0xFF})
+        table[static_cast<std::size_t>(opcode)] = true;
+    return table;
+}();
+constexpr std::array<bool, 256> kTwoByteTransfers = [] {
+    std::array<bool, 256> table{};
+    for (int opcode = 0x80; opcode <= 0x8F; ++opcode) table[static_cast<std::size_t>(opcode)] = true;
+    for (int opcode : {0x01, 0x07, 0x0B, 0x34, 0x35, 0xAA, 0xB9, 0xFF}) table[static_cast<std::size_t>(opcode)] = true;
+    return table;
+}();
 
-int emulation_prefix_length(Bytes bytes) {
-    if (bytes.size() < 5 || bytes[0] != 0x0F || bytes[1] != 0x0B) return 0;
-    const std::string_view letters(reinterpret_cast<const char*>(bytes.data()) + 2, 3);
-    return letters == "xen" || letters == "kvm" ? 5 : 0;
+/// Says of most instructions that fall through that they do, by the opcode byte alone; false means: look closer.
+bool surely_falls_through(Bytes bytes, Mode mode) {
+    for (std::size_t at = 0; at < bytes.size(); ++at) {
+        const std::uint8_t byte = bytes[at];
+        switch (byte) {
+            case 0x26: case 0x2E: case 0x36: case 0x3E: case 0x64: case 0x65: case 0x66: case 0x67: case 0xF0: case 0xF2: case 0xF3: continue;
+            case 0x0F: return at + 1 < bytes.size() && !kTwoByteTransfers[bytes[at + 1]];
+            case 0xD5: return mode != Mode::long64;  // REX2: the opcode and its map come later
+            default: break;
+        }
+        if (mode == Mode::long64 && (byte & 0xF0) == 0x40) continue;
+        return !kOneByteTransfers[byte];
+    }
+    return false;
 }
 
+/// Near branches without a prefix, which nearly all are: opcode and displacement, no parse.
+std::optional<ControlFlow> plain_branch(Bytes bytes, Mode mode, VirtAddr address) {
+    if (width_bits(mode) == 16 || bytes.size() < 2) return std::nullopt;
+    Structure insn;
+    insn.key.mode = mode;
+    const auto short_branch = [&](Flow kind) {
+        insn.length = 2;
+        insn.immediate_offset = 1;
+        insn.immediate_size = 1;
+        return relative(kind, insn, bytes, address);
+    };
+    const auto near_branch = [&](Flow kind, std::uint8_t opcode_size) -> std::optional<ControlFlow> {
+        if (bytes.size() < opcode_size + 4u) return std::nullopt;
+        insn.length = static_cast<std::uint8_t>(opcode_size + 4);
+        insn.immediate_offset = opcode_size;
+        insn.immediate_size = 4;
+        return relative(kind, insn, bytes, address);
+    };
+    switch (bytes[0]) {
+        case 0xE8: return near_branch(Flow::call, 1);
+        case 0xE9: return near_branch(Flow::jump, 1);
+        case 0xEB: return short_branch(Flow::jump);
+        case 0x0F: return (bytes[1] & 0xF0) == 0x80 ? near_branch(Flow::conditional, 2) : std::nullopt;
+        default: return (bytes[0] & 0xF0) == 0x70 ? std::optional(short_branch(Flow::conditional)) : std::nullopt;
+    }
+}
+
+}  // namespace
+
 ControlFlow control_flow(Bytes bytes, Mode mode, VirtAddr address) {
+    if (surely_falls_through(bytes, mode)) return {};
+    if (const auto branch = plain_branch(bytes, mode, address)) return *branch;
     if (emulation_prefix_length(bytes) != 0) return {};
     const Structure insn = decode::parse_structure(decode::OpcodeMaps::generated(), bytes, mode);
     // Statuses other than ok still come with length and key where a record may overrule them (a legal LOCK).

@@ -39,7 +39,11 @@ struct ControlFlow {
 /// Gives the length, 5, of a paravirtual emulation prefix at the start of `bytes`, else 0: UD2 with the letters "xen" or
 /// "kvm" behind it asks the hypervisor to emulate the instruction that follows (Linux arch/x86/include/asm/emulate_prefix.h).
 /// The letters are data, and control goes on behind them.
-int emulation_prefix_length(Bytes bytes);
+inline int emulation_prefix_length(Bytes bytes) {
+    if (bytes.size() < 5 || bytes[0] != 0x0F || bytes[1] != 0x0B) return 0;
+    const bool xen = bytes[2] == 'x' && bytes[3] == 'e' && bytes[4] == 'n', kvm = bytes[2] == 'k' && bytes[3] == 'v' && bytes[4] == 'm';
+    return xen || kvm ? 5 : 0;
+}
 
 /// Classifies the instruction at the start of `insn`, which stands at `address`.
 /// Bytes that the opcode maps cannot parse fall through. In 64-bit mode 66 E9 takes a rel32, as Intel's CPUs do (AMD's
