@@ -1,175 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// trapline isa: the database itself - list, show, stats, lint, export, format.
+// trapline isa: the command line, lint, export and format; list, show and stats are in files of their own.
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <fstream>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 
-#include "cli/command.h"
+#include "cli/isa.h"
 #include "decode/examples.h"
 #include "decode/form_index.h"
 #include "isa/format.h"
 #include "isa/lint.h"
-#include "support/bytes.h"
 
 namespace trapline::cli {
 
 namespace {
 
-struct Options {
-    std::string profile = "base";
-    std::string mode;
-    std::string family;
+struct Options : IsaQuery {
     std::string format = "text";
-    std::string form;
     std::vector<std::string> paths;
-    bool profiles = false;
 };
-
-std::string modes_text(ModeSet modes) {
-    std::string text;
-    for (Mode mode : kAllModes)
-        if (modes.contains(mode)) text += (text.empty() ? "" : ",") + std::string(to_string(mode));
-    return text;
-}
-
-std::string encoding_text(const isa::Encoding& encoding) {
-    std::string text;
-    if (encoding.requires_lock) text += "LOCK ";
-    if (!encoding.prefix.any()) {
-        static constexpr std::pair<isa::PrefixSet::Bit, const char*> kNames[] = {
-            {isa::PrefixSet::np, "NP"}, {isa::PrefixSet::p66, "66"}, {isa::PrefixSet::f3, "F3"}, {isa::PrefixSet::f2, "F2"}};
-        std::string prefixes;
-        for (const auto& [bit, name] : kNames)
-            if (encoding.prefix.bits & bit) prefixes += (prefixes.empty() ? "" : "|") + std::string(name);
-        text += prefixes + " ";
-    }
-    text += fmt::format("{} {:02X}", isa::to_string(encoding.map), encoding.opcode);
-    if (encoding.has_modrm) {
-        text += encoding.mod == isa::ModRequirement::memory ? " mem" : encoding.mod == isa::ModRequirement::reg ? " reg" : " r/m";
-        if (encoding.reg_mask != 0xFFFF) {
-            for (int reg = 0; reg < 16; ++reg)
-                if (encoding.reg_mask >> reg & 1) text += fmt::format("/{}", reg);
-        }
-        for (int rm = 0; encoding.rm_mask != 0xFF && rm < 8; ++rm)
-            if (encoding.rm_mask >> rm & 1) text += fmt::format(" rm{}", rm);
-    }
-    if (encoding.osize != 0) text += fmt::format(" o{}", encoding.osize);
-    return text;
-}
-
-int list(const Options& options, const isa::Database& database) {
-    if (options.profiles) {
-        for (const isa::Profile& profile : database.profiles) fmt::print("{:12} {}\n", profile.id, profile.title);
-        return kDone;
-    }
-    const auto in_family = [&](const isa::Record& record) { return options.family.empty() || record.family == options.family; };
-    if (std::none_of(database.records.begin(), database.records.end(), in_family)) {
-        fmt::print(stderr, "trapline: error: no family \"{}\" (trapline isa stats)\n", options.family);
-        return kUsage;
-    }
-    fmt::print("{:28} {:14} {:20} {:14} {}\n", "FORM", "MNEMONIC", "ENCODING", "MODES", "FAMILY");
-    for (const isa::Record& record : database.records)
-        if (in_family(record))
-            fmt::print("{:28} {:14} {:20} {:14} {}\n", record.id, record.mnemonic, encoding_text(record.encoding), modes_text(record.encoding.modes), record.family);
-    return kDone;
-}
-
-void print_effects(std::string_view title, const isa::Database& database, const std::vector<isa::Effect>& effects) {
-    for (const isa::Effect& effect : effects) {
-        const isa::Resource& resource = database.resources[effect.resource];
-        fmt::print("  {:7} {:18} {:13}{}{}\n", title, resource.id, isa::to_string(resource.kind), effect.when.always() ? "" : "when " + effect.when.text(),
-                   effect.otherwise.empty() ? "" : ", else " + effect.otherwise);
-        title = "";
-    }
-}
-
-int show(const Options& options, const isa::Database& database) {
-    std::vector<const isa::Record*> records;
-    for (const isa::Record& record : database.records)
-        if (record.id == options.form || record.mnemonic == options.form || record.stem == options.form) records.push_back(&record);
-    if (const isa::Record* exact = database.find_record(options.form)) records = {exact};
-    if (records.empty()) {
-        fmt::print(stderr, "trapline: error: no form or mnemonic \"{}\" (trapline isa list)\n", options.form);
-        return kUsage;
-    }
-    const isa::Profile* profile = find_profile(database, options.profile);
-    if (profile == nullptr) return kUsage;
-    for (const isa::Record* record : records) {
-        fmt::print("{}  ({}, {})\n", record->id, record->mnemonic, record->family);
-        fmt::print("  {:7} {}   modes {}\n", "bytes", encoding_text(record->encoding), modes_text(record->encoding.modes));
-        for (const isa::Example& example : record->examples)
-            fmt::print("  {:7} {}  ({}) {}\n", "example", to_hex(example.bytes), to_string(example.mode), example.text);
-        if (!record->feature.empty() || !record->gate.empty())
-            fmt::print("  {:7} {}{}\n", "feature", record->feature, record->gate.empty() ? "" : " gated by " + record->gate);
-        print_effects("reads", database, record->reads);
-        print_effects("writes", database, record->writes);
-        for (const isa::Fault& fault : record->faults)
-            fmt::print("  {:7} {:12} {:10} {}\n", "fault", fault.vector, isa::to_string(fault.cause), fault.when.text());
-        if (!record->virtualization.why.empty())
-            fmt::print("  {:7} hypercall {}, translate {}: {}\n", "advice", record->virtualization.hypercall.empty() ? "-" : record->virtualization.hypercall,
-                       record->virtualization.translate.empty() ? "-" : record->virtualization.translate, record->virtualization.why);
-        for (const isa::Source& source : record->sources) fmt::print("  {:7} {}: {}\n", "source", source.doc, source.section);
-        for (Mode mode : kAllModes) {
-            if (!record->encoding.modes.contains(mode) || (!options.mode.empty() && options.mode != to_string(mode))) continue;
-            const classify::Explanation explanation = classify::explain(database, *record, *profile, mode);
-            for (const std::string& step : explanation.steps) fmt::print("  {}\n", step);
-            for (const classify::Witness& witness : explanation.witnesses) {
-                fmt::print("    witness ({}):\n", witness.tag);
-                for (const classify::WitnessState& state : witness.states) {
-                    std::string atoms;
-                    for (const auto& [name, value] : state.atoms) atoms += fmt::format("{}{}={}", atoms.empty() ? "" : " ", name, value);
-                    fmt::print("      [{}] {}\n", atoms, state.outcome);
-                }
-            }
-        }
-        fmt::print("\n");
-    }
-    return kDone;
-}
-
-int stats(const Options& options, const isa::Database& database) {
-    const isa::Profile* profile = find_profile(database, options.profile);
-    if (profile == nullptr) return kUsage;
-    std::map<std::string, std::size_t> families;
-    std::set<std::string> mnemonics;
-    std::set<std::pair<int, int>> slots;
-    std::size_t overrides = 0, examples = 0;
-    for (const isa::Record& record : database.records) {
-        ++families[record.family];
-        mnemonics.insert(record.mnemonic);
-        slots.emplace(static_cast<int>(record.encoding.map), record.encoding.opcode);
-        overrides += record.overrides.size();
-        examples += record.examples.size();
-    }
-    fmt::print("database version   {}\n", database.version);
-    fmt::print("forms              {}\nmnemonics          {}\nfamilies           {}\nopcode slots       {}\nexamples           {}\noverrides          {}\n",
-               database.records.size(), mnemonics.size(), families.size(), slots.size(), examples, overrides);
-    fmt::print("resources          {}\nguard atoms        {}\nprofiles           {}\nVT-x controls      {}\nSVM intercepts     {}\n\n", database.resources.size(),
-               database.atoms.size(), database.profiles.size(), database.vmx_controls.size(), database.svm_controls.size());
-    const classify::TagTable tags(database, *profile);
-    fmt::print("under {}:  {:>6} {:>10} {:>11} {:>9} {:>9} {:>9}\n", profile->id, "forms", "privileged", "conditional", "control", "behavior", "critical");
-    for (Mode mode : kAllModes) {
-        std::size_t forms = 0, privileged = 0, conditional = 0, control = 0, behavior = 0, critical = 0;
-        for (const isa::Record& record : database.records) {
-            if (!record.encoding.modes.contains(mode) || !isa::exists_in(record, *profile)) continue;
-            const classify::Tags& t = tags.at(record, mode);
-            ++forms;
-            privileged += t.privileged == classify::Privileged::yes;
-            conditional += t.privileged == classify::Privileged::conditional;
-            control += t.control_sensitive;
-            behavior += t.behavior != classify::Behavior::no;
-            critical += t.critical();
-        }
-        fmt::print("  mode {:4}     {:>6} {:>10} {:>11} {:>9} {:>9} {:>9}\n", to_string(mode), forms, privileged, conditional, control, behavior, critical);
-    }
-    fmt::print("\nfamily                       forms\n");
-    for (const auto& [family, count] : families) fmt::print("  {:26} {:>5}\n", family, count);
-    return kDone;
-}
 
 int lint(const LoadedDatabase& loaded) {
     std::vector<Error> errors = isa::check_schemas(loaded.files);
@@ -249,9 +98,9 @@ Run add_isa(CLI::App& app, const GlobalOptions& global, CLI::App*& command) {
         if (format_command->parsed()) return format_files(*options);
         const auto loaded = load(global);
         if (!loaded) return kBadInput;
-        if (list_command->parsed()) return list(*options, loaded->database);
-        if (show_command->parsed()) return show(*options, loaded->database);
-        if (stats_command->parsed()) return stats(*options, loaded->database);
+        if (list_command->parsed()) return list_forms(*options, loaded->database);
+        if (show_command->parsed()) return show_form(*options, loaded->database);
+        if (stats_command->parsed()) return print_stats(*options, loaded->database);
         if (lint_command->parsed()) return lint(*loaded);
         return export_tags(*options, loaded->database);
     };
