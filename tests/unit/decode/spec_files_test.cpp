@@ -30,7 +30,7 @@ void check_refused(const Result<OpcodeMaps>& result, std::string_view expected) 
 }  // namespace
 
 TEST_CASE("opcode maps: facts of the manuals", "[decode]") {
-    const OpcodeMaps& maps = OpcodeMaps::embedded();
+    const OpcodeMaps& maps = OpcodeMaps::generated();
     using isa::OpcodeMap;
     CHECK(maps.slot(OpcodeMap::one, 0xC8).imm == trapline::isa::Immediate::iw_ib);
     CHECK(maps.slot(OpcodeMap::one, 0x8D).mod == isa::ModRequirement::memory);

@@ -12,7 +12,7 @@ namespace {
 Structure parse(std::string_view hex, Mode mode) {
     const auto bytes = parse_hex(hex);
     REQUIRE(bytes.has_value());
-    return parse_structure(OpcodeMaps::embedded(), *bytes, mode);
+    return parse_structure(OpcodeMaps::generated(), *bytes, mode);
 }
 
 struct Row {
@@ -185,11 +185,11 @@ TEST_CASE("structure: truncation at every byte is seen", "[decode]") {
                             "f0480fc74c2410", "0f0f44881096", "8fea7812842411223344ff000000", "d51781842411223344ff000000"}) {
         const auto bytes = parse_hex(hex);
         REQUIRE(bytes.has_value());
-        const int length = parse_structure(OpcodeMaps::embedded(), *bytes, k64).length;
+        const int length = parse_structure(OpcodeMaps::generated(), *bytes, k64).length;
         REQUIRE(length > 0);
         for (int size = 0; size < length; ++size) {
             INFO(hex << " cut to " << size);
-            const Structure cut = parse_structure(OpcodeMaps::embedded(), Bytes(*bytes).first(static_cast<std::size_t>(size)), k64);
+            const Structure cut = parse_structure(OpcodeMaps::generated(), Bytes(*bytes).first(static_cast<std::size_t>(size)), k64);
             CHECK(cut.status == StructureStatus::truncated);
             CHECK(static_cast<int>(cut.length) == 0);
         }
