@@ -69,6 +69,7 @@ public:
     PageBuilder(const FormTables& tables, const OpcodeMaps& maps) : tables_(tables), maps_(maps) {}
 
     FastPages build() {
+        out_.leaves.push_back(kComplexLeaf);
         for (Mode mode : kAllModes)
             for (unsigned state = 0; state < kPrefixStates; ++state)
                 for (unsigned opcode = 0; opcode < kPageOpcodes; ++opcode)
@@ -77,7 +78,7 @@ public:
     }
 
 private:
-    static constexpr FastEntry kSlow{FastEntry::kComplex};
+    static constexpr FastEntry kSlow{FastEntry::kComplex};  // and leaf 0, which is complex
 
     FastEntry entry(Mode mode, const State& state, OpcodeMap map, std::uint8_t opcode) {
         const Slot& slot = maps_.slot(map, opcode);

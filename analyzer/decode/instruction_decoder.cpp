@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "decode/form_index.h"
-#include "decode/page_decode.h"
 
 namespace trapline::decode {
 
@@ -24,6 +23,8 @@ InstructionDecoder::InstructionDecoder(const isa::Database& database, const isa:
     std::size_t form = 1;
     for (const isa::Record& record : database.records) exists_[form++] = isa::exists_in(record, profile);
     for (const isa::InnocuousForm& innocuous : database.innocuous) exists_[form++] = isa::exists_in(innocuous, profile);
+    for (FormIndex leaf : tables_.leaves) leaves_.push_back(leaf != kComplexLeaf && exists_[leaf] != 0 ? leaf : kComplexLeaf);
+    for (Mode mode : kAllModes) blocks_[static_cast<std::size_t>(mode)] = BlockDecoder(tables_, mode);
 }
 
 InstructionDecoder::~InstructionDecoder() = default;
@@ -83,8 +84,7 @@ FormIndex InstructionDecoder::find_pop_cs(const Structure& structure, Bytes byte
 PageView InstructionDecoder::page_view(Mode mode) const {
     const bool long_mode = mode == Mode::long64, address16 = width_bits(mode) == 16;
     return {.pages = tables_.pages.data() + static_cast<std::size_t>(mode) * kPrefixStates * kPageOpcodes,
-            .leaves = tables_.leaves.data(),
-            .exists = exists_.data(),
+            .leaves = leaves_.data(),
             .modrm_size = (address16 ? kModrmSize16 : kModrmSize32).data(),
             .rex_mask = static_cast<std::uint8_t>(long_mode ? 0xF0 : 0)};
 }
@@ -95,20 +95,6 @@ Insn InstructionDecoder::decode(Bytes bytes, Mode mode) const {
         if (insn.length != 0) return insn;
     }
     return decode_full(bytes, mode);
-}
-
-std::size_t InstructionDecoder::decode_run(Bytes bytes, std::size_t stop, Mode mode, std::span<Insn> out) const {
-    const PageView pages = page_view(mode);
-    std::size_t at = 0, count = 0;
-    const std::size_t fast_end = bytes.size() < kPageWindow ? 0 : std::min(stop, bytes.size() - kPageWindow + 1);
-    while (count < out.size() && at < stop) {
-        Insn insn = at < fast_end ? decode_by_page(pages, bytes.data() + at) : Insn{};
-        if (insn.length == 0) insn = decode_full(bytes.subspan(at), mode);
-        out[count++] = insn;
-        if (insn.length == 0) break;
-        at += insn.length;
-    }
-    return count;
 }
 
 Insn InstructionDecoder::decode_full(Bytes bytes, Mode mode) const {

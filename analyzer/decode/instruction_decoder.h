@@ -3,17 +3,18 @@
 // out of the database. No disassembler is asked, nothing is allocated.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <memory>
 #include <vector>
 
+#include "decode/block_decode.h"
 #include "decode/form_tables.h"
-#include "decode/insn.h"
+#include "decode/page_decode.h"
 #include "decode/structure.h"
 #include "isa/database.h"
 
 namespace trapline::decode {
-
-struct PageView;
 
 /// Decodes under one profile. Immutable after construction and safe to share between threads.
 class InstructionDecoder {
@@ -24,12 +25,17 @@ public:
     ~InstructionDecoder();
     InstructionDecoder(InstructionDecoder&&) noexcept;
 
+    /// How decode_run goes about it; the answers are the same.
+    enum class Path : std::uint8_t { portable, fastest };
+
     /// Decodes the instruction at the start of `bytes`; never reads past their end.
     Insn decode(Bytes bytes, Mode mode) const;
 
-    /// Decodes one instruction after the other from the start of `bytes` until `out` is full, an instruction begins at
-    /// or behind `stop`, or one is invalid (its entry has length 0 and ends the run). Gives the number of entries.
-    std::size_t decode_run(Bytes bytes, std::size_t stop, Mode mode, std::span<Insn> out) const;
+    /// Decodes one instruction after the other from offset `at` of `bytes` while they begin before `stop`, and calls
+    /// `sink(offset, insn)` for each; ends behind one that is invalid (length 0), and when the sink answers false. The
+    /// fast way for code of any length.
+    template <class Sink>
+    void decode_run(Bytes bytes, std::size_t at, std::size_t stop, Mode mode, Sink sink, Path path = Path::fastest) const;
 
     /// The same answer without the pages: parses the structure and compares claims one by one.
     Insn decode_full(Bytes bytes, Mode mode) const;
@@ -59,6 +65,43 @@ private:
     struct OwnTables;
     std::unique_ptr<OwnTables> own_;        ///< of a database that is not the compiled one
     std::vector<std::uint8_t> exists_;      ///< by form: 1 when it exists under the profile
+    std::vector<FormIndex> leaves_;         ///< of the pages, without the forms that do not exist
+    std::array<BlockDecoder, kAllModes.size()> blocks_;
 };
+
+template <class Sink>
+void InstructionDecoder::decode_run(Bytes bytes, std::size_t at, std::size_t stop, Mode mode, Sink sink, Path path) const {
+    const PageView pages = page_view(mode);
+    const BlockDecoder& blocks = blocks_[static_cast<std::size_t>(mode)];
+    const std::uint8_t* const data = bytes.data();
+    stop = std::min(stop, bytes.size());
+    // What lies this far before the end needs no look at where the bytes end.
+    const std::size_t margin = kBlockWindow + kPageWindow, fast_stop = bytes.size() < margin ? 0 : std::min(stop, bytes.size() - margin);
+    if (path == Path::fastest && blocks.available()) {
+        BlockInsns found;
+        while (at < fast_stop) {
+            const std::size_t block = at, block_end = std::min(block + kBlock, fast_stop);
+            blocks.decode(data + block, found);
+            while (at < block_end) {
+                const std::size_t here = at, i = here - block;
+                const std::uint32_t entry = pages.pages[found.entry[i]].bits;
+                Insn insn{found.length[i], pages.leaves[(entry & FastEntry::kLeafBits) + (found.select[i] & entry >> FastEntry::kMaskShift)]};
+                at = here + insn.length;
+                if (insn.form == kComplexLeaf) [[unlikely]] {
+                    insn = decode_by_page(pages, data + here);
+                    if (insn.length == 0) insn = decode_full(bytes.subspan(here), mode);
+                    at = here + insn.length;
+                }
+                if (!sink(here, insn) || insn.length == 0) return;
+            }
+        }
+    }
+    while (at < stop) {
+        Insn insn = at < fast_stop ? decode_by_page(pages, data + at) : Insn{};
+        if (insn.length == 0) insn = decode_full(bytes.subspan(at), mode);
+        if (!sink(at, insn) || insn.length == 0) return;
+        at += insn.length;
+    }
+}
 
 }  // namespace trapline::decode

@@ -12,13 +12,14 @@ namespace trapline::decode {
 
 /// Bytes that must be readable from an instruction's start on; the decode itself looks at fewer.
 inline constexpr std::size_t kPageWindow = 24;
-inline constexpr unsigned kPageMaxLength = 15;
+/// Prefixes before REX that a page decode takes. With two no instruction of a page is longer than the 15 bytes allowed:
+/// prefixes 2, REX 1, escape and opcode 2, ModRM, SIB and displacement 6, immediate 4.
+inline constexpr unsigned kPagePrefixes = 2;
 
 /// What the page decoder reads: the pages of one mode, and which forms exist.
 struct PageView {
     const FastEntry* pages;        ///< [prefix state][opcode]
     const FormIndex* leaves;
-    const std::uint8_t* exists;    ///< by form
     const std::uint8_t* modrm_size;  ///< kModrmSize of the mode's address size
     std::uint8_t rex_mask;         ///< 0xF0 in 64-bit mode, where 40-4F is REX; 0 elsewhere
 };
@@ -62,13 +63,12 @@ inline constexpr ByteTable kPrefixes = make_prefixes();
 /// Decodes at `p`, of which kPageWindow bytes are readable. Length 0: the full decoder has to decide.
 /// REX and the escape are shifted out of one loaded word: reloading behind each would put three more loads into the
 /// chain from one instruction's start to the next, which is what bounds the speed.
-inline Insn decode_by_page(const PageView& view, const std::uint8_t* p) {
+[[gnu::always_inline]] inline Insn decode_by_page(const PageView& view, const std::uint8_t* p) {
     unsigned state = 0, n = 0;
     if (const std::uint8_t first = kPrefixes[p[0]]; first != 0) [[unlikely]] {
-        // Four prefixes are all that compilers emit; more, and any two of 66, F2 and F3, are left to the full decoder.
         for (std::uint8_t kind = first; kind != 0; kind = kPrefixes[p[++n]]) {
             const unsigned adds = kind & 0xFu;
-            if (kind == kOther || n == 4 || ((adds & 3) != 0 && (state & 3) != 0)) return {};
+            if (kind == kOther || n == kPagePrefixes || ((adds & 3) != 0 && (state & 3) != 0)) return {};
             state |= adds;
         }
     }
@@ -89,7 +89,7 @@ inline Insn decode_by_page(const PageView& view, const std::uint8_t* p) {
     const unsigned length = n + (entry >> FastEntry::kLengthShift & 15) + (has_modrm & ((size & 0x7F) + sib_base)) + test;
     const unsigned selected = (modrm >> 3 & 7) | (modrm >= 0xC0 ? 8u : 0u);
     const FormIndex form = view.leaves[(entry & FastEntry::kLeafBits) + (selected & entry >> FastEntry::kMaskShift)];
-    if ((entry & FastEntry::kComplex) != 0 || form == kComplexLeaf || length > kPageMaxLength || view.exists[form] == 0) [[unlikely]] return {};
+    if (form == kComplexLeaf) [[unlikely]] return {};
     return {static_cast<std::uint8_t>(length), form};
 }
 

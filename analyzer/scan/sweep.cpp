@@ -66,46 +66,74 @@ private:
 };
 
 /// Sweeps between two neighbouring splits.
-void sweep_region(std::uint64_t begin, std::uint64_t end, std::size_t section, SectionCode& code,
-                  const decode::InstructionDecoder& decoder, const FlaggedForms& flagged, SweepCounts& counts) {
-    Predecessor before;
-    begin == 0 ? before.set_stop() : before.set_code();
-    std::uint64_t at = begin;
-    while (at < end) {
-        if (may_be_padding(code.bytes[at])) {
-            const std::size_t filler = padding_length(code.bytes.subspan(at, end - at), before.get(code), code.mode);
-            if (filler != 0) {
-                code.map.set_padding(at, at + filler);
-                counts.padding_bytes += filler;
-                at += filler;
-                before.set_stop();
+class RegionSweep {
+public:
+    RegionSweep(std::uint64_t end, std::size_t section, SectionCode& code, const decode::InstructionDecoder& decoder, const FlaggedForms& flagged,
+                SweepCounts& counts)
+        : end_(end), section_(section), code_(code), decoder_(decoder), flagged_(flagged), counts_(counts) {}
+
+    void run(std::uint64_t begin) {
+        begin == 0 ? before_.set_stop() : before_.set_code();
+        at_ = begin;
+        while (at_ < end_) {
+            if (const std::size_t filler = padding_here(); filler != 0) {
+                code_.map.set_padding(at_, at_ + filler);
+                counts_.padding_bytes += filler;
+                at_ += filler;
+                before_.set_stop();
                 continue;
             }
+            if (const int length = emulation_prefix_length(code_.window(at_)); length != 0) {
+                take({static_cast<std::uint8_t>(length), 0});
+                continue;
+            }
+            // An instruction may run over the split: the decoder sees what follows, so that it is seen as such.
+            decoder_.decode_run(code_.bytes, at_, end_, code_.mode, [this](std::size_t, decode::Insn insn) {
+                if (insn.length == 0) {
+                    ++counts_.undecodable_bytes;
+                    ++at_;
+                    before_.set_stop();
+                    return false;
+                }
+                take(insn);
+                return at_ < end_ && !(may_be_padding(code_.bytes[at_]) && (emulation_prefix_length(code_.window(at_)) != 0 || padding_here() != 0));
+            });
         }
-        // The window passes the split, so that an instruction which runs over it is seen as such.
-        const decode::Insn insn = decode_brief(code.window(at), code.mode, decoder);
-        if (insn.length == 0) {
-            ++counts.undecodable_bytes;
-            ++at;
-            before.set_stop();
-            continue;
-        }
-        const bool is_flagged = flagged.contains(insn.form, code.mode);
-        const auto length = static_cast<std::uint64_t>(insn.length);
-        if (length > end - at) {
-            ++counts.straddling;
-            counts.straddling_bytes += end - at;
-            if (is_flagged) counts.flagged_straddlers.push_back({section, at});
+    }
+
+private:
+    std::size_t padding_here() {
+        return may_be_padding(code_.bytes[at_]) ? padding_length(code_.bytes.subspan(at_, end_ - at_), before_.get(code_), code_.mode) : 0;
+    }
+
+    /// Records the instruction at at_ and goes on behind it.
+    void take(decode::Insn insn) {
+        const bool is_flagged = flagged_.contains(insn.form, code_.mode);
+        const std::uint64_t length = insn.length;
+        if (length > end_ - at_) {
+            ++counts_.straddling;
+            counts_.straddling_bytes += end_ - at_;
+            if (is_flagged) counts_.flagged_straddlers.push_back({section_, at_});
+            at_ = end_;
             return;
         }
-        code.map.set_swept(at, insn.length, is_flagged);
-        ++counts.instructions;
-        counts.instruction_bytes += length;
-        counts.flagged += is_flagged;
-        before.set_instruction(at, insn.length);
-        at += length;
+        code_.map.set_swept(at_, insn.length, is_flagged);
+        ++counts_.instructions;
+        counts_.instruction_bytes += length;
+        counts_.flagged += is_flagged;
+        before_.set_instruction(at_, insn.length);
+        at_ += length;
     }
-}
+
+    std::uint64_t at_ = 0;
+    const std::uint64_t end_;
+    const std::size_t section_;
+    SectionCode& code_;
+    const decode::InstructionDecoder& decoder_;
+    const FlaggedForms& flagged_;
+    SweepCounts& counts_;
+    Predecessor before_;
+};
 
 /// The elements of a list sorted by section that belong to one.
 template <class T>
@@ -156,7 +184,7 @@ SweepCounts sweep_chunk(const Chunk& chunk, SectionCode& code, const decode::Ins
     while (begin < chunk.end) {
         while (split != code.splits.end() && *split <= begin) ++split;
         const std::uint64_t end = split == code.splits.end() ? chunk.end : std::min(*split, chunk.end);
-        sweep_region(begin, end, chunk.section, code, decoder, flagged, counts);
+        RegionSweep(end, chunk.section, code, decoder, flagged, counts).run(begin);
         begin = end;
     }
     return counts;
