@@ -133,6 +133,15 @@ public:
         return choose_selector();
     }
 
+    void set_others() {
+        Slots& s = out_.input.slots;
+        if (!mentions("iopl")) s[rflags] |= 0x3000;
+        if (!mentions("io_bitmap.allows")) poke(kTss1 + kIoBitmap + kPort / 8, 0xFFFFFF00);
+        if (!mentions("cr4.tsd")) s[cr4] |= 1 << 2;
+        if (!mentions("cr4.pce")) s[cr4] |= 1 << 8;
+        if (!mentions("cr4.umip")) s[cr4] |= 1 << 11;
+    }
+
     Status load(const Instruction& instruction) {
         Slots& s = out_.input.slots;
         std::vector<std::uint8_t> bytes = instruction.bytes;
@@ -298,9 +307,9 @@ private:
         if (name == "ldt2") return target_ = selector(kLdt2Low);
         if (name == "tss2") return target_ = selector(kTss2Low);
         if (name == "selector") return target_ = out_.selector;
-        // A return to the same level finds another selector of it, so that CS changes.
+        // A return to the same level finds other selectors of it, so that CS and SS change.
         if (name == "code_popped") return real ? kRealTarget : target_ = popped_code(popped, cpl);
-        if (name == "stack_popped") return selector(kStack_ + popped, popped);
+        if (name == "stack_popped") return selector((popped == cpl ? kStackOther_ : kStack_) + popped, popped);
         const auto slot = std::find(kSlotNames.begin(), kSlotNames.end(), name);
         TRAPLINE_ASSERT(slot != kSlotNames.end(), "setups.json uses a name that is neither a slot nor one of the machine's places");
         return out_.input.slots[static_cast<std::size_t>(slot - kSlotNames.begin())];
@@ -400,10 +409,11 @@ private:
 }  // namespace
 
 Result<Case> CaseBuilder::build(const isa::Record& record, const Instruction& instruction, const Setup& setup, const isa::Assignment& values,
-                                std::string_view varied) const {
+                                std::string_view varied, bool others_set) const {
     Maker maker(database_, image_, &record, setup, values);
     maker.defaults(static_cast<unsigned>(maker.atom("cpl")));
     if (Status entered = maker.enter(); !entered) return tl::unexpected(entered.error());
+    if (others_set) maker.set_others();
     if (Status loaded = maker.load(instruction); !loaded) return tl::unexpected(loaded.error());
     if (!varied.empty())
         if (Status done = maker.vary(varied); !done) return tl::unexpected(done.error());

@@ -30,8 +30,10 @@ public:
     /// Builds the case in which `record` runs in `values`, a state of its grid; with `varied` another content of that
     /// resource. Fails with `unsupported`, and the atom's name, when the machine cannot be put into the state, and when
     /// the resource cannot be given another content.
+    /// With `others_set` the control bits that the record does not mention are set as well (IOPL is 3, the I/O bitmap
+    /// allows the port, TSD, PCE and UMIP): the outcome must not depend on them.
     Result<Case> build(const isa::Record& record, const Instruction& instruction, const Setup& setup, const isa::Assignment& values,
-                       std::string_view varied = {}) const;
+                       std::string_view varied = {}, bool others_set = false) const;
     /// Builds a case of NOP, which must change nothing.
     Case build_nop(int cpl) const;
 

@@ -2,7 +2,7 @@
 // Runs the witnesses of every sensitive form at ring 0 and ring 3 of an emulated machine (QEMU's TCG) and holds what
 // happens against the derivation under the profile base. What the emulator gets wrong stands in tcg-differences.json.
 //
-//   ring0_oracle --sources FOLDER --scratch FOLDER [--mode 16r|16p|32|64] [--verbose]
+//   ring0_oracle --sources FOLDER --scratch FOLDER [--mode 16r|16p|32|64] [--form ID] [--specs FOLDER] [--verbose]
 //
 // Exit codes: 0 all agrees or is explained, 1 something does not, 2 usage, 3 bad input, 77 no emulator here.
 #include <algorithm>
@@ -27,6 +27,8 @@ constexpr int kSkipped = 77;
 
 struct Options {
     std::string sources, scratch;
+    std::string specs;  ///< another database than the one compiled in
+    std::string form;   ///< this form alone
     std::vector<Mode> modes = {Mode::real16, Mode::protected16, Mode::protected32, Mode::long64};
     bool verbose = false;
 };
@@ -142,6 +144,7 @@ private:
             std::vector<Trial> trials;
             for (const isa::Record& record : database_.records) {
                 if ((record.vendor == "intel") != (vendor == "GenuineIntel")) continue;
+                if (!options_.form.empty() && record.id != options_.form) continue;
                 if (!record.encoding.modes.contains(mode) || !isa::exists_in(record, *base)) continue;
                 if (!classify::derive(database_, record, *base, mode).sensitive()) continue;
                 ++tally.sensitive;
@@ -256,6 +259,7 @@ private:
 
     // A row that explains nothing is a difference that has vanished, or was never there.
     bool check_rows() {
+        if (!options_.form.empty()) return !failed_;
         for (const TcgDifference& row : differences_) {
             if (row.used != 0) continue;
             const bool asked = std::any_of(row.modes.begin(), row.modes.end(), [&](Mode mode) { return tallies_.count(mode) != 0; });
@@ -288,6 +292,8 @@ std::optional<Options> parse_options(int argc, char** argv) {
         if (word == "--verbose") options.verbose = true;
         else if (word == "--sources" && !last) options.sources = argv[++i];
         else if (word == "--scratch" && !last) options.scratch = argv[++i];
+        else if (word == "--specs" && !last) options.specs = argv[++i];
+        else if (word == "--form" && !last) options.form = argv[++i];
         else if (word == "--mode" && !last) {
             const auto mode = parse_mode(argv[++i]);
             if (!mode) return std::nullopt;
@@ -303,11 +309,21 @@ std::optional<Options> parse_options(int argc, char** argv) {
 int main(int argc, char** argv) {
     const auto options = parse_options(argc, argv);
     if (!options) {
-        fmt::print(stderr, "usage: ring0_oracle --sources FOLDER --scratch FOLDER [--mode 16r|16p|32|64] [--verbose]\n");
+        fmt::print(stderr, "usage: ring0_oracle --sources FOLDER --scratch FOLDER [--mode 16r|16p|32|64] [--form ID] [--specs FOLDER] [--verbose]\n");
         return 2;
     }
     std::filesystem::create_directories(options->scratch);
-    const isa::LoadOutcome loaded = isa::load_database(isa::embedded_spec_files());
+    std::vector<std::string> storage;
+    std::vector<isa::SpecFile> files = isa::embedded_spec_files();
+    if (!options->specs.empty()) {
+        auto read = isa::read_spec_directory(options->specs, storage);
+        if (!read) {
+            fmt::print(stderr, "{}\n", read.error().describe());
+            return 3;
+        }
+        files = std::move(*read);
+    }
+    const isa::LoadOutcome loaded = isa::load_database(files);
     for (const Error& error : loaded.errors) fmt::print(stderr, "{}\n", error.describe());
     if (!loaded.errors.empty()) return 3;
     const auto code = Oracle(loaded.database, *options).run();

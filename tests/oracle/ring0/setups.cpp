@@ -45,6 +45,7 @@ void read_setup(const std::string& key, const json& value, Setup& setup) {
     else if (key == "gate") take(setup.gate, value);
     else if (key == "hidden") take(setup.hidden, value);
     else if (key == "memory") setup.memory = value.get<std::vector<std::string>>();
+    else if (key == "may_repeat") setup.may_repeat = value.get<std::vector<std::string>>();
     else if (key == "stack") setup.stack = value.get<std::vector<std::string>>();
     else if (key == "pointer") setup.pointer = value.get<std::vector<std::string>>();
     else if (key == "descriptor") setup.code_descriptor = value.get<std::string>() == "code";
@@ -66,6 +67,7 @@ void merge(const Setup& from, Setup& into) {
     filled(from.memory, into.memory);
     filled(from.stack, into.stack);
     filled(from.pointer, into.pointer);
+    filled(from.may_repeat, into.may_repeat);
     into.set.insert(into.set.end(), from.set.begin(), from.set.end());
     into.code_descriptor |= from.code_descriptor;
     into.timer |= from.timer;

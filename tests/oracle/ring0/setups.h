@@ -25,6 +25,7 @@ struct Setup {
     std::optional<std::string> lands;                          ///< linear address at which it continues
     std::optional<std::string> gate;                           ///< it continues in the handler of this vector
     std::optional<std::string> hidden;                         ///< why its result cannot be seen
+    std::vector<std::string> may_repeat;                       ///< resources whose writes may write what is there already
     bool code_descriptor = false;                              ///< the selector's descriptor is a code segment
     bool timer = false;                                        ///< it waits: an interrupt ends it
     bool rex_w = false;                                        ///< REX.W before `bytes`

@@ -36,8 +36,9 @@ Trial::Trial(const isa::Database& database, const isa::Record& record, const std
     shown_.resize(record.writes.size());
 }
 
-std::optional<std::size_t> Trial::add(const CaseBuilder& builder, const Grid& grid, std::size_t state, std::string_view varied, std::vector<Case>& cases) {
-    auto built = builder.build(record_, *instruction_, setup_, grid.states()[state].values, varied);
+std::optional<std::size_t> Trial::add(const CaseBuilder& builder, const Grid& grid, std::size_t state, std::string_view varied, std::vector<Case>& cases,
+                                      bool others_set) {
+    auto built = builder.build(record_, *instruction_, setup_, grid.states()[state].values, varied, others_set);
     if (!built) {
         if (reason_.empty() && varied.empty()) reason_ = "no case has " + built.error().message + " set";
         return std::nullopt;
@@ -47,7 +48,8 @@ std::optional<std::size_t> Trial::add(const CaseBuilder& builder, const Grid& gr
     return cases.size() - 1;
 }
 
-// All states at CPL 0 and 3, the first of each kind of outcome before the rest.
+// All states at CPL 0 and 3, the first of each kind of outcome before the rest, and those again with the control bits that
+// the record does not know of.
 void Trial::plan_states(const CaseBuilder& builder, std::vector<Case>& cases) {
     for (const auto& grid : grids_) {
         std::vector<std::size_t> wanted;
@@ -65,6 +67,8 @@ void Trial::plan_states(const CaseBuilder& builder, std::vector<Case>& cases) {
             if (first) seen.push_back(key);
             if (!first && k % step != 0) continue;
             if (const auto index = add(builder, *grid, wanted[k], {}, cases)) planned_.push_back({grid.get(), wanted[k], *index});
+            if (!first) continue;
+            if (const auto index = add(builder, *grid, wanted[k], {}, cases, /*others_set=*/true)) planned_.push_back({grid.get(), wanted[k], *index});
         }
     }
 }
@@ -181,6 +185,10 @@ bool Trial::completed(const Case& input, const MachineResult& result) const {
     return vector_number == kDoneVector && result.slots[rip] == input.done_rip;
 }
 
+bool Trial::by_gate(const Case& input, const MachineResult& result) const {
+    return input.gate && (result.slots[vector] & 0xFF) == static_cast<std::uint64_t>(*input.gate);
+}
+
 void Trial::judge_state(const Planned& planned, const Case& input, const MachineResult& result) {
     const Grid& grid = *planned.grid;
     const State& state = grid.states()[planned.state];
@@ -202,8 +210,7 @@ void Trial::judge_state(const Planned& planned, const Case& input, const Machine
         return contradict_here(elsewhere ? fmt::format("continues at {:#x}", result.slots[rip] - 2) : event,
                                elsewhere ? fmt::format("continues at {:#x}", input.done_rip - 2) : "executes");
     }
-    const bool by_gate = input.gate && (result.slots[vector] & 0xFF) == static_cast<std::uint64_t>(*input.gate);
-    const MachineResult after = by_gate ? seen_by_handler(input, result) : result;
+    const MachineResult after = by_gate(input, result) ? seen_by_handler(input, result) : result;
     for (const std::string& name : observable_resources()) {
         if (!changed(name, input, after)) continue;
         bool listed = false;
@@ -219,6 +226,23 @@ void Trial::judge_state(const Planned& planned, const Case& input, const Machine
         const isa::Effect& effect = record_.writes[e];
         if ((state.writes >> e & 1) != 0 && effect.when.text().find("!desc.accessed") != std::string::npos && !changed(resource(effect), input, after))
             contradict_here("leaves the descriptor's accessed bit clear", "sets it");
+    }
+}
+
+// A guarded write that one state shows must show in every state in which the record has it active: the operands are the
+// same. (An unguarded one has no state to be wrong in.)
+void Trial::judge_silence(const std::vector<Case>& cases, const std::vector<MachineResult>& results) {
+    for (const Planned& planned : planned_) {
+        const State& state = planned.grid->states()[planned.state];
+        const Case& input = cases[planned.index];
+        if (state.outcome != Outcome::executes || !completed(input, results[planned.index])) continue;
+        const MachineResult after = by_gate(input, results[planned.index]) ? seen_by_handler(input, results[planned.index]) : results[planned.index];
+        for (std::size_t e = 0; e < record_.writes.size(); ++e) {
+            const std::string& name = resource(record_.writes[e]);
+            const bool repeats = std::find(setup_.may_repeat.begin(), setup_.may_repeat.end(), name) != setup_.may_repeat.end();
+            if ((state.writes >> e & 1) == 0 || !shown_[e] || !is_observable(name, mode_) || record_.writes[e].when.always() || repeats) continue;
+            if (!changed(name, input, after)) contradict(*planned.grid, planned.state, "leaves " + name, "changes " + name);
+        }
     }
 }
 
@@ -301,6 +325,7 @@ void Trial::judge_control(const std::vector<Case>&, const std::vector<MachineRes
 
 void Trial::judge(const std::vector<Case>& cases, const std::vector<MachineResult>& results) {
     for (const Planned& planned : planned_) judge_state(planned, cases[planned.index], results[planned.index]);
+    judge_silence(cases, results);
     for (const Pair& pair : pairs_) judge_pair(pair, cases, results);
     judge_privileged(results);
     judge_control(cases, results);

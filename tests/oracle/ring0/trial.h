@@ -62,17 +62,20 @@ private:
         std::size_t first_state = 0, second_state = 0;
     };
 
-    std::optional<std::size_t> add(const CaseBuilder& builder, const classify::Grid& grid, std::size_t state, std::string_view varied, std::vector<Case>& cases);
+    std::optional<std::size_t> add(const CaseBuilder& builder, const classify::Grid& grid, std::size_t state, std::string_view varied, std::vector<Case>& cases,
+                                   bool others_set = false);
     void plan_states(const CaseBuilder& builder, std::vector<Case>& cases);
     void plan_read_pair(const CaseBuilder& builder, bool by_mode, std::size_t state, std::size_t read, std::vector<Case>& cases);
     void plan_state_pair(const CaseBuilder& builder, bool by_mode, classify::StatePair pair, std::vector<Case>& cases);
     std::vector<std::size_t> by_preference(std::size_t first) const;
 
     void judge_state(const Planned& planned, const Case& input, const MachineResult& result);
+    void judge_silence(const std::vector<Case>& cases, const std::vector<MachineResult>& results);
     void judge_pair(const Pair& pair, const std::vector<Case>& cases, const std::vector<MachineResult>& results);
     void judge_privileged(const std::vector<MachineResult>& results);
     void judge_control(const std::vector<Case>& cases, const std::vector<MachineResult>& results);
     bool completed(const Case& input, const MachineResult& result) const;
+    bool by_gate(const Case& input, const MachineResult& result) const;
     void contradict(const classify::Grid& grid, std::size_t state, std::string says, std::string expected);
     bool contradicted(const classify::Grid& grid, std::size_t state) const;
     std::string describe(const classify::Grid& grid, std::size_t state) const;
