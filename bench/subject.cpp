@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "decode/decoder.h"
@@ -49,6 +50,17 @@ Code sweep(const image::Image& image, image::SectionIndex index, const decode::I
     return code;
 }
 
+DenseCode condense(const Code& code) {
+    DenseCode dense;
+    dense.mode = code.mode;
+    for (const Place place : code.places) {
+        dense.places.push_back({dense.bytes.size(), place.length});
+        const Bytes insn = code.bytes.subspan(place.offset, place.length);
+        dense.bytes.insert(dense.bytes.end(), insn.begin(), insn.end());
+    }
+    return dense;
+}
+
 }  // namespace
 
 Result<Subject> open_subject(const std::string& path) {
@@ -76,6 +88,7 @@ Result<Subject> open_subject(const std::string& path) {
         for (const Place& place : subject.code.back().places) subject.instruction_bytes += place.length;
     }
     if (subject.instructions == 0) return fail(ErrorCode::unsupported, "found no instruction in the executable sections", path);
+    subject.dense = condense(*std::max_element(subject.code.begin(), subject.code.end(), [](const Code& a, const Code& b) { return a.places.size() < b.places.size(); }));
     return subject;
 }
 

@@ -27,6 +27,13 @@ struct Code {
     std::vector<Place> places;
 };
 
+/// The instructions of the largest executable section one behind the other, without padding and what does not decode.
+struct DenseCode {
+    std::vector<std::uint8_t> bytes;
+    Mode mode = Mode::long64;
+    std::vector<Place> places;  ///< in `bytes`
+};
+
 /// An image with its instructions. All decoders are given the same places, so that one which loses step with the code
 /// does not get other work than the rest, and all do the same number of bytes.
 struct Subject {
@@ -35,6 +42,7 @@ struct Subject {
     std::unique_ptr<classify::TagTable> tags;  ///< under profile base
     image::Image image;                        ///< of those inside `path` the one with the most executable bytes
     std::vector<Code> code;
+    DenseCode dense;
     std::uint64_t executable_bytes = 0;  ///< padding and undecodable bytes among them
     std::uint64_t instructions = 0;
     std::uint64_t instruction_bytes = 0;  ///< what every rate is counted in

@@ -72,11 +72,11 @@ void Table::ReportRuns(const std::vector<Run>& report) {
 void Table::Finalize() {
     std::sort(rows_.begin(), rows_.end(), [](const Row& a, const Row& b) { return a.order < b.order; });
     const auto baseline = std::find_if(rows_.begin(), rows_.end(), [](const Row& row) { return row.name == kBaseline; });
-    fmt::print("\n{:<18} {:>8} {:>8} {:>7} {:>8} {:>9}  {}\n", "", "wall s", "cpu s", "spread", "MB/s", "x LLVM MC", "what it does");
+    fmt::print("\n{:<19} {:>8} {:>8} {:>7} {:>8} {:>9}  {}\n", "", "wall s", "cpu s", "spread", "MB/s", "x LLVM MC", "what it does");
     for (const Row& row : rows_) {
         const std::string rate = row.bytes_per_second == 0 ? "" : fmt::format("{:.1f}", row.bytes_per_second / 1e6);
         const std::string ratio = baseline == rows_.end() ? "" : fmt::format("{:.2f}", row.wall / baseline->wall);
-        fmt::print("{:<18} {:>8.3f} {:>8.3f} {:>6.0f}% {:>8} {:>9}  {} ({})\n", row.name, row.wall, row.cpu, row.spread * 100, rate, ratio, row.label,
+        fmt::print("{:<19} {:>8.3f} {:>8.3f} {:>6.0f}% {:>8} {:>9}  {} ({})\n", row.name, row.wall, row.cpu, row.spread * 100, rate, ratio, row.label,
                    row.counters);
     }
     fmt::print("x LLVM MC: wall time as a multiple of that of \"{}\". MB: 10^6 bytes of instructions, padding left out.\n", kBaseline);
