@@ -55,7 +55,7 @@ struct Emulator {
     std::string program = "qemu-system-x86_64";
     std::string cpu = "max";
     std::string scratch;
-    int patience_ms = 4000;  ///< a case that takes longer has hung
+    int patience_ms = 10000; ///< a case that takes longer has hung
 
     /// Gives the first line of `program --version`; host_limit when it cannot be run.
     Result<std::string> version() const;
