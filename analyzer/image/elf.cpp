@@ -2,6 +2,7 @@
 // Sections, entry point and identity of an ELF image, and the order of the passes over it.
 #include "image/elf.h"
 
+#include <future>
 #include <algorithm>
 #include <fmt/format.h>
 
@@ -231,7 +232,8 @@ Result<Image> open_elf(const Layer& layer, const OpenOptions& options) {
 
     if (Status done = load_sections(work); !done) return tl::unexpected(done.error());
     load_build_id(work);
-    image.sha256 = sha256_hex(layer.bytes());
+    // Hashing takes as long as all that follows and needs nothing of it.
+    std::future<std::string> sha256 = std::async(std::launch::async, [&layer] { return sha256_hex(layer.bytes()); });
     if (!image.relocatable)
         if (const auto entry = entry_place(work)) work.add_pointer(*entry, CodePointer::Origin::entry);
     if (Status done = load_symbols(work); !done) return tl::unexpected(done.error());
@@ -241,6 +243,7 @@ Result<Image> open_elf(const Layer& layer, const OpenOptions& options) {
     load_kernel_tables(work);
     if (!image.relocatable && !has_boot_relocations) load_data_pointers(work);
     settle_pointers(image);
+    image.sha256 = sha256.get();
     return std::move(work.image);
 }
 

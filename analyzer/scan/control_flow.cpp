@@ -169,6 +169,10 @@ std::optional<ControlFlow> plain_branch(Bytes bytes, Mode mode, VirtAddr address
 
 }  // namespace
 
+bool may_transfer_control(OpcodeMap map, std::uint8_t opcode) {
+    return (map == OpcodeMap::one && kOneByteTransfers[opcode]) || (map == OpcodeMap::m0f && kTwoByteTransfers[opcode]);
+}
+
 ControlFlow control_flow(Bytes bytes, Mode mode, VirtAddr address) {
     if (surely_falls_through(bytes, mode)) return {};
     if (const auto branch = plain_branch(bytes, mode, address)) return *branch;

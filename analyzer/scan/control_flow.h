@@ -4,7 +4,7 @@
 
 #include <optional>
 
-#include "isa/mode.h"
+#include "isa/encoding.h"
 #include "support/address.h"
 #include "support/bytes.h"
 
@@ -44,6 +44,9 @@ inline int emulation_prefix_length(Bytes bytes) {
     const bool xen = bytes[2] == 'x' && bytes[3] == 'e' && bytes[4] == 'n', kvm = bytes[2] == 'k' && bytes[3] == 'v' && bytes[4] == 'm';
     return xen || kvm ? 5 : 0;
 }
+
+/// Says whether some form of an opcode slot may send control elsewhere than to the next instruction; false is certain.
+bool may_transfer_control(isa::OpcodeMap map, std::uint8_t opcode);
 
 /// Classifies the instruction at the start of `insn`, which stands at `address`.
 /// Bytes that the opcode maps cannot parse fall through. In 64-bit mode 66 E9 takes a rel32, as Intel's CPUs do (AMD's

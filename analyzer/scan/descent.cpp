@@ -63,10 +63,27 @@ private:
     /// Walks down one path until it ends or meets a reached instruction; branches go to the worklist.
     void follow(CodePlace place) {
         for (std::optional<CodePlace> next = place; next;) {
-            place = *next;
+            place = pass_plain(*next);
             if (sections_[place.section].map.is_reached(place.offset)) return;
             next = visit(place);
         }
+    }
+
+    /// Passes swept instructions that only fall through; gives the first place that needs a closer look.
+    CodePlace pass_plain(CodePlace place) {
+        CodeMap& map = sections_[place.section].map;
+        const std::uint64_t end = sections_[place.section].bytes.size();
+        std::uint64_t reached = 0;
+        while (place.offset < end && map.is_plain(place.offset)) {
+            const auto length = static_cast<std::uint64_t>(map.swept_length(place.offset));
+            // The last instruction of an alternative's replacement goes on elsewhere.
+            if (length == 0 || place.offset + length >= end || edges_.has_replacements(place.section)) break;
+            map.set_reached(place.offset);
+            reached += length;
+            place.offset += length;
+        }
+        result_.reached_bytes[place.section] += reached;
+        return place;
     }
 
     /// Marks one instruction and gives the place behind it; nothing when the path ends.

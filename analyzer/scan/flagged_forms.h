@@ -15,9 +15,12 @@ class FlaggedForms {
 public:
     FlaggedForms(const isa::Database& database, const classify::TagTable& tags);
     bool contains(decode::FormIndex form, Mode mode) const { return modes_[form].contains(mode); }
+    /// Says whether control may go elsewhere than to the next instruction; false is certain.
+    bool may_transfer(decode::FormIndex form) const { return transfers_[form] != 0; }
 
 private:
     std::vector<ModeSet> modes_;  ///< by form
+    std::vector<std::uint8_t> transfers_;  ///< by form
 };
 
 }  // namespace trapline::scan

@@ -18,12 +18,13 @@ class CodeMap {
 public:
     explicit CodeMap(std::size_t size) : cells_(size) {}
 
-    /// Records an instruction that the sweep met; `length` is 1..15.
-    void set_swept(std::uint64_t offset, int length, bool flagged) {
-        cells_[offset] = static_cast<std::uint8_t>((cells_[offset] & ~kLength) | length | (flagged ? kFlagged : 0));
+    /// Records an instruction that the sweep met; `length` is 1..15. `may_transfer`: control may go elsewhere than to the
+    /// next instruction.
+    void set_swept(std::uint64_t offset, int length, bool flagged, bool may_transfer) {
+        cells_[offset] = static_cast<std::uint8_t>((cells_[offset] & ~kLength) | length | (flagged ? kFlagged : 0) | (may_transfer ? kTransfer : 0));
     }
     void set_padding(std::uint64_t begin, std::uint64_t end) {
-        for (std::uint64_t at = begin; at < end; ++at) cells_[at] |= kPadding;
+        for (std::uint64_t at = begin; at < end; ++at) cells_[at] |= kFlagged;
     }
     /// Marks an offset at which the kernel's tables add edges: see TableEdges.
     void set_landmark(std::uint64_t offset) { cells_[offset] |= kLandmark; }
@@ -31,8 +32,10 @@ public:
 
     /// Length of the swept instruction that starts here, 0 when none does.
     int swept_length(std::uint64_t offset) const { return cells_[offset] & kLength; }
-    bool is_flagged(std::uint64_t offset) const { return cells_[offset] & kFlagged; }
-    bool is_padding(std::uint64_t offset) const { return cells_[offset] & kPadding; }
+    bool is_flagged(std::uint64_t offset) const { return (cells_[offset] & kFlagged) != 0 && swept_length(offset) != 0; }
+    bool is_padding(std::uint64_t offset) const { return (cells_[offset] & (kFlagged | kLength)) == kFlagged; }
+    /// Says that the swept instruction falls through, is no landmark and was not reached before: the descent just passes.
+    bool is_plain(std::uint64_t offset) const { return (cells_[offset] & (kReached | kTransfer | kLandmark)) == 0; }
     bool is_landmark(std::uint64_t offset) const { return cells_[offset] & kLandmark; }
     bool is_reached(std::uint64_t offset) const { return cells_[offset] & kReached; }
 
@@ -40,7 +43,8 @@ public:
     bool overlaps_swept(std::uint64_t offset, int length) const;
 
 private:
-    static constexpr std::uint8_t kLength = 0x0F, kFlagged = 0x10, kReached = 0x20, kPadding = 0x40, kLandmark = 0x80;
+    /// No instruction begins inside padding, so kFlagged without a length says padding.
+    static constexpr std::uint8_t kLength = 0x0F, kFlagged = 0x10, kReached = 0x20, kTransfer = 0x40, kLandmark = 0x80;
     std::vector<std::uint8_t> cells_;
 };
 

@@ -117,7 +117,7 @@ private:
             at_ = end_;
             return;
         }
-        code_.map.set_swept(at_, insn.length, is_flagged);
+        code_.map.set_swept(at_, insn.length, is_flagged, flagged_.may_transfer(insn.form));
         ++counts_.instructions;
         counts_.instruction_bytes += length;
         counts_.flagged += is_flagged;

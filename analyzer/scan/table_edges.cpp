@@ -94,8 +94,7 @@ std::span<const std::pair<CodePlace, CodePlace>> TableEdges::from(CodePlace plac
 
 std::optional<CodePlace> TableEdges::after_replacement(CodePlace place, std::uint64_t next) const {
     // Replacements have a section of their own; asked for every instruction, so all others answer at once.
-    if (replacements_.empty() || place.section < replacements_.front().begin.section || place.section > replacements_.back().begin.section)
-        return std::nullopt;
+    if (!has_replacements(place.section)) return std::nullopt;
     auto after = std::partition_point(replacements_.begin(), replacements_.end(),
                                       [&](const Replacement& body) { return body.begin <= place; });
     if (after == replacements_.begin()) return std::nullopt;

@@ -28,6 +28,10 @@ public:
     /// Says where control goes on when an instruction at `place` falls through to `next` and that is the end of its
     /// alternative's replacement. Nothing when the instruction is in no replacement or not its last.
     std::optional<CodePlace> after_replacement(CodePlace place, std::uint64_t next) const;
+    /// Says whether a section may hold replacements of alternatives.
+    bool has_replacements(std::size_t section) const {
+        return !replacements_.empty() && section >= replacements_.front().begin.section && section <= replacements_.back().begin.section;
+    }
 
 private:
     struct Replacement {
