@@ -149,13 +149,10 @@ private:
 };
 
 int run(const Options& options, const GlobalOptions& global) {
-    const auto loaded = load(global);
-    if (!loaded) return kBadInput;
-    const isa::Profile* profile = find_profile(loaded->database, options.images.profile);
-    if (profile == nullptr) return kUsage;
-    const classify::TagTable tags(loaded->database, *profile);
-    Auditor auditor(options, loaded->database, tags);
-    int result = scan_images(options.images, global, loaded->database, tags, [&](ScanDocument&& scan) { auditor.add(scan); }, print_error);
+    const std::shared_future<ScanTools> tools = start_loading(options.images, global);
+    if (!tools.get().ready()) return tools.get().failure;
+    Auditor auditor(options, tools.get().loaded->database, *tools.get().tags);
+    int result = scan_images(options.images, global, tools, [&](ScanDocument&& scan) { auditor.add(scan); }, print_error);
     auditor.finish();
     result = std::max(result, auditor.result());
     if (result != kDone) return result;

@@ -80,16 +80,11 @@ private:
 };
 
 int run(const Options& options, const GlobalOptions& global) {
-    const auto loaded = load(global);
-    if (!loaded) return kBadInput;
-    const isa::Profile* profile = find_profile(loaded->database, options.images.profile);
-    if (profile == nullptr) return kUsage;
-    const classify::TagTable tags(loaded->database, *profile);
-
+    const std::shared_future<ScanTools> tools = start_loading(options.images, global);
     Collector collector(options.format);
     std::size_t scanned = 0;
     const int result = scan_images(
-        options.images, global, loaded->database, tags,
+        options.images, global, tools,
         [&](ScanDocument&& scan) {
             ++scanned;
             collector.add(scan);

@@ -76,7 +76,18 @@ void ScanImagesOptions::add_to(CLI::App& command) {
     command.add_option("--max-sections", max_sections, "sections that one ELF file may have")->type_name("N")->capture_default_str()->check(count);
 }
 
-int scan_images(const ScanImagesOptions& options, const GlobalOptions& global, const isa::Database& database, const classify::TagTable& tags,
+std::shared_future<ScanTools> start_loading(const ScanImagesOptions& options, const GlobalOptions& global) {
+    return std::async(std::launch::async, [&options, &global] {
+        ScanTools tools;
+        tools.loaded = load(global);
+        const isa::Profile* profile = tools.loaded ? find_profile(tools.loaded->database, options.profile) : nullptr;
+        if (profile != nullptr) tools.tags = std::make_unique<classify::TagTable>(tools.loaded->database, *profile);
+        else tools.failure = tools.loaded ? kUsage : kBadInput;
+        return tools;
+    }).share();
+}
+
+int scan_images(const ScanImagesOptions& options, const GlobalOptions& global, const std::shared_future<ScanTools>& tools,
                 const std::function<void(ScanDocument&&)>& on_scan, const std::function<void(const Error&)>& on_error) {
     image::OpenOptions open;
     open.max_decompressed = options.max_size;
@@ -103,12 +114,13 @@ int scan_images(const ScanImagesOptions& options, const GlobalOptions& global, c
     for (const std::string& path : options.images) {
         PartCollector collector(on_scan);
         const auto sink = [&](image::Image&& image) {
+            if (!tools.get().ready()) return false;
             scan::ScanOptions scan_options;
             scan_options.jobs = options.jobs;
             scan_options.section = options.section;
             scan_options.count_all = options.count_all;
             scan_options.progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(image.name, done, total); };
-            ScanDocument scan = scan::scan(image, database, tags, scan_options);
+            ScanDocument scan = scan::scan(image, tools.get().loaded->database, *tools.get().tags, scan_options);
             progress.clear();
             ++images;
             images_with_code += !scan.sections.empty();
@@ -117,6 +129,7 @@ int scan_images(const ScanImagesOptions& options, const GlobalOptions& global, c
             return true;
         };
         const Status status = image::open_images(path, open, sink, note_error);
+        if (!tools.get().ready()) return tools.get().failure;
         collector.flush();
         if (!status) note_error(status.error());
     }

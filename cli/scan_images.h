@@ -3,6 +3,8 @@
 #pragma once
 
 #include <functional>
+#include <future>
+#include <memory>
 #include <string>
 
 #include "cli/command.h"
@@ -28,9 +30,22 @@ struct ScanImagesOptions {
     void add_to(CLI::App& command);
 };
 
+/// The database with the tags of one profile.
+struct ScanTools {
+    std::unique_ptr<LoadedDatabase> loaded;
+    std::unique_ptr<classify::TagTable> tags;
+    int failure = kDone;  ///< exit code; then the others are null and the reason has been printed
+
+    bool ready() const { return tags != nullptr; }
+};
+
+/// Loads the database and derives the tags on a thread of its own, while an image is read and unpacked.
+std::shared_future<ScanTools> start_loading(const ScanImagesOptions& options, const GlobalOptions& global);
+
 /// Scans every image in every path and hands the documents out one at a time, so that only one is in memory. An image
-/// that cannot be opened is reported with `on_error` and the rest goes on. Gives the exit code: kDone, kBadInput or kUsage.
-int scan_images(const ScanImagesOptions& options, const GlobalOptions& global, const isa::Database& database, const classify::TagTable& tags,
+/// that cannot be opened is reported with `on_error` and the rest goes on. Gives the exit code: kDone, kBadInput, kUsage,
+/// or the tools' failure.
+int scan_images(const ScanImagesOptions& options, const GlobalOptions& global, const std::shared_future<ScanTools>& tools,
                 const std::function<void(ScanDocument&&)>& on_scan, const std::function<void(const Error&)>& on_error);
 
 }  // namespace trapline::cli
