@@ -18,6 +18,9 @@ namespace {
 constexpr std::uint64_t kUsualDictionary = std::uint64_t{128} << 20;
 // Kernel payloads end where the linker script says, not where the stream does; 64 KiB blocks are libarchive's default.
 constexpr std::uint64_t kFirstReserve = 1u << 20;
+/// Kernels expand to eight times their size. Address space that nobody writes to costs nothing; a buffer that grows by
+/// doubling is copied, and every copy faults all its pages in again.
+constexpr std::uint64_t kUsualRatio = 10;
 
 int filter_code(Content how) {
     switch (how) {
@@ -76,7 +79,7 @@ Result<std::vector<std::uint8_t>> decompress(Content how, Bytes bytes, std::uint
         return tl::unexpected(libarchive_error(a, fmt::format("damaged {} stream", to_string(how)), name));
 
     std::vector<std::uint8_t> out;
-    out.reserve(std::min(limit, kFirstReserve));
+    out.reserve(std::min(limit, kFirstReserve + kUsualRatio * bytes.size()));
     for (;;) {
         const void* block = nullptr;
         std::size_t size = 0;

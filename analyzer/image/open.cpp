@@ -158,10 +158,12 @@ private:
     bool stopped_ = false;
 };
 
-// Reads at most `limit` bytes; one more is asked for to know that there are more.
-Result<std::vector<std::uint8_t>> read_stream(std::istream& in, std::uint64_t limit, const std::string& name) {
+// Reads at most `limit` bytes; one more is asked for to know that there are more. `expected` spares the copies of a buffer
+// that grows; any value will do.
+Result<std::vector<std::uint8_t>> read_stream(std::istream& in, std::uint64_t limit, std::uint64_t expected, const std::string& name) {
     constexpr std::size_t kChunk = 1u << 20;
     std::vector<std::uint8_t> bytes;
+    bytes.reserve(std::min(limit, expected) + kChunk);
     for (;;) {
         const std::size_t had = bytes.size();
         if (had > limit)
@@ -196,7 +198,7 @@ Status open_images(const std::string& path, const OpenOptions& options, const st
                    const std::function<void(Error)>& on_member_error) {
     Result<std::vector<std::uint8_t>> bytes;
     if (path == "-") {
-        bytes = read_stream(std::cin, options.max_decompressed, "-");
+        bytes = read_stream(std::cin, options.max_decompressed, 0, "-");
     } else {
         // A folder opens like a file and fails at the first read.
         std::error_code code;
@@ -204,7 +206,8 @@ Status open_images(const std::string& path, const OpenOptions& options, const st
         std::ifstream in(path, std::ios::binary);
         if (!in)
             return fail(ErrorCode::io, fmt::format("cannot be opened for reading: {}", std::strerror(errno)), path.empty() ? "\"\"" : path);
-        bytes = read_stream(in, options.max_decompressed, path);
+        const std::uint64_t size = std::filesystem::is_regular_file(path, code) ? std::filesystem::file_size(path, code) : 0;
+        bytes = read_stream(in, options.max_decompressed, code ? 0 : size, path);
     }
     if (!bytes) return tl::unexpected(std::move(bytes.error()));
     return open_image_bytes(path, std::move(*bytes), options, sink, on_member_error);
