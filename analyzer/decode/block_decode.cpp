@@ -34,6 +34,14 @@ std::array<std::uint8_t, 256> read_classes(const FormTables& tables, Mode mode, 
         if ((plain & FastEntry::kModrm) != 0) value |= has_modrm;
         if ((with_w & FastEntry::kComplex) == 0 && size(with_w) == size(plain) + 4) value |= wide_immediate;
         if ((with_66 & FastEntry::kComplex) == 0 && size(with_66) + 2 == size(plain)) value |= shrinks_with_66;
+        // One class has to hold for every prefix. EXTRQ, which is VMREAD with 66 and two more bytes, has none.
+        for (unsigned state = 0; state < kPrefixStates; ++state) {
+            const std::uint32_t bits = entry(state, opcode);
+            if ((bits & FastEntry::kComplex) != 0) continue;
+            const unsigned grown = (state & kWithW) != 0 && (value & wide_immediate) != 0 ? 4 : 0;
+            const unsigned shrunk = (state & 7) == kWith66 && (value & shrinks_with_66) != 0 ? 2 : 0;
+            if (size(bits) + shrunk != size(plain) + grown || ((bits ^ plain) & FastEntry::kModrm) != 0) value = undecided;
+        }
         out[opcode] = static_cast<std::uint8_t>(value);
     }
     return out;
