@@ -3,7 +3,8 @@
 //
 //   generate_decoder SPECS OUT.cpp      SPECS: the folder isa-specs/
 //
-// Every error of the database is printed with file and JSON pointer; exit 1 and no output then, 2 usage.
+// Every error of the database is printed with file and JSON pointer, a slot that nobody or that two forms claim among
+// them; exit 1 and no output then, 2 usage.
 #include <cstdio>
 
 #include "decode/form_index.h"
@@ -39,6 +40,7 @@ int main(int argc, char** argv) {
         if (file.path == kMaps) maps_text = file.text;
     const auto maps = decode::OpcodeMaps::parse(maps_text, kMaps);
     if (!maps) return report({maps.error()});
+    if (const std::vector<Error> errors = decode::check_claims(loaded.database, *maps); !errors.empty()) return report(errors);
     const decode::OwnedFormTables tables = decode::build_form_tables(loaded.database, *maps);
     const Status written = decode::write_decoder_source(argv[2], loaded.database.version, *maps, tables.view());
     return written ? 0 : report({written.error()});
