@@ -74,6 +74,7 @@ Run add_scan(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_audit(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_corpus(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_doctor(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
+Run add_verify_isa(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_manual(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 
 }  // namespace trapline::cli
