@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A worklist of places; each instruction is visited once.
+// A worklist of places for each worker; each instruction is visited once.
 #include "scan/descent.h"
 
 #include <algorithm>
+#include <atomic>
+#include <span>
+
+#include <tbb/parallel_for.h>
 
 #include "scan/control_flow.h"
 #include "scan/sweep.h"
@@ -10,43 +14,33 @@
 namespace trapline::scan {
 namespace {
 
-class Descent {
+/// The places that the image names itself, in its order.
+class Seeds {
 public:
-    Descent(const image::Image& image, std::vector<SectionCode>& sections, const CodePlaces& places,
-            const TableEdges& edges, const decode::InstructionDecoder& decoder, const FlaggedForms& flagged)
-        : image_(image), sections_(sections), places_(places), edges_(edges), decoder_(decoder), flagged_(flagged) {
-        result_.reached_bytes.resize(sections.size());
-    }
-
-    DescentResult run() {
-        seed();
-        while (!worklist_.empty()) {
-            const CodePlace place = worklist_.back();
-            worklist_.pop_back();
-            follow(place);
-        }
-        std::sort(result_.findings.begin(), result_.findings.end(),
-                  [](const DescentFinding& a, const DescentFinding& b) { return a.place < b.place; });
-        return std::move(result_);
-    }
-
-private:
-    void seed() {
-        for (const image::CodePointer& pointer : image_.pointers) {
-            const auto place = places_.find_in(pointer.section, pointer.address);
+    Seeds(const image::Image& image, const std::vector<SectionCode>& sections, const CodePlaces& places) {
+        for (const image::CodePointer& pointer : image.pointers) {
+            const auto place = places.find_in(pointer.section, pointer.address);
             if (!place) continue;
-            if (!is_believed(pointer.origin) && sections_[place->section].map.swept_length(place->offset) == 0) {
-                const SectionCode& code = sections_[place->section];
-                result_.refused_pointers += code.map.overlaps_swept(place->offset, 1);
+            if (!is_believed(pointer.origin) && sections[place->section].map.swept_length(place->offset) == 0) {
+                refused_ += sections[place->section].map.overlaps_swept(place->offset, 1);
                 continue;
             }
-            worklist_.push_back(*place);
+            places_.push_back(*place);
         }
-        for (const image::Symbol& symbol : image_.symbols)
+        for (const image::Symbol& symbol : image.symbols)
             if (symbol.kind == image::SymbolKind::function)
-                if (const auto place = places_.find_in(symbol.section, symbol.address)) worklist_.push_back(*place);
+                if (const auto place = places.find_in(symbol.section, symbol.address)) places_.push_back(*place);
     }
 
+    /// Gives the next few places that nobody has taken; empty when all are. Threads may call it at the same time.
+    std::span<const CodePlace> take() {
+        constexpr std::size_t kShare = 256;
+        const std::size_t begin = std::min(next_.fetch_add(kShare, std::memory_order_relaxed), places_.size());
+        return std::span(places_).subspan(begin, std::min(kShare, places_.size() - begin));
+    }
+    std::uint64_t refused() const { return refused_; }
+
+private:
     static bool is_believed(image::CodePointer::Origin origin) {
         switch (origin) {
             case image::CodePointer::Origin::entry:
@@ -60,45 +54,78 @@ private:
         return false;
     }
 
+    std::vector<CodePlace> places_;
+    std::atomic<std::size_t> next_ = 0;
+    std::uint64_t refused_ = 0;
+};
+
+/// One worker. Several share the sections' maps: an instruction belongs to the worker that claims it first, so that
+/// each is visited and counted once whoever comes by.
+class Descent {
+public:
+    Descent(const image::Image& image, std::vector<SectionCode>& sections, const CodePlaces& places,
+            const TableEdges& edges, const decode::InstructionDecoder& decoder, const FlaggedForms& flagged)
+        : image_(image), sections_(sections), places_(places), edges_(edges), decoder_(decoder), flagged_(flagged) {
+        result_.reached_bytes.resize(sections.size());
+    }
+
+    DescentResult run(Seeds& seeds) {
+        for (auto share = seeds.take(); !share.empty(); share = seeds.take()) {
+            worklist_.insert(worklist_.end(), share.begin(), share.end());
+            while (!worklist_.empty()) {
+                const CodePlace place = worklist_.back();
+                worklist_.pop_back();
+                follow(place);
+            }
+        }
+        return std::move(result_);
+    }
+
+private:
     /// Walks down one path until it ends or meets a reached instruction; branches go to the worklist.
     void follow(CodePlace place) {
         for (std::optional<CodePlace> next = place; next;) {
-            place = pass_plain(*next);
-            if (sections_[place.section].map.is_reached(place.offset)) return;
-            next = visit(place);
+            next = pass_plain(*next);
+            if (next) next = visit(*next);
         }
     }
 
-    /// Passes swept instructions that only fall through; gives the first place that needs a closer look.
-    CodePlace pass_plain(CodePlace place) {
+    /// Passes swept instructions that only fall through; gives the first place that needs a closer look, nothing when
+    /// another worker is ahead on the path.
+    std::optional<CodePlace> pass_plain(CodePlace place) {
+        // The last instruction of an alternative's replacement goes on elsewhere.
+        if (edges_.has_replacements(place.section)) return place;
         CodeMap& map = sections_[place.section].map;
         const std::uint64_t end = sections_[place.section].bytes.size();
-        std::uint64_t reached = 0;
-        while (place.offset < end && map.is_plain(place.offset)) {
+        const std::uint64_t begin = place.offset;
+        bool first = true;
+        while (map.is_plain(place.offset)) {
             const auto length = static_cast<std::uint64_t>(map.swept_length(place.offset));
-            // The last instruction of an alternative's replacement goes on elsewhere.
-            if (length == 0 || place.offset + length >= end || edges_.has_replacements(place.section)) break;
-            map.set_reached(place.offset);
-            reached += length;
+            if (length == 0 || place.offset + length >= end) break;
+            first = map.claim_reached(place.offset);
+            if (!first) break;
             place.offset += length;
         }
-        result_.reached_bytes[place.section] += reached;
-        return place;
+        result_.reached_bytes[place.section] += place.offset - begin;
+        return first ? std::optional(place) : std::nullopt;
     }
 
-    /// Marks one instruction and gives the place behind it; nothing when the path ends.
+    /// Claims one instruction and gives the place behind it; nothing when the path ends.
     std::optional<CodePlace> visit(CodePlace place) {
         SectionCode& code = sections_[place.section];
+        if (code.map.is_reached(place.offset)) return std::nullopt;
         if (code.map.is_padding(place.offset) && (code.bytes[place.offset] == 0xCC || code.bytes[place.offset] == 0x00))
             return std::nullopt;
         int length = code.map.swept_length(place.offset);
         if (length == 0) {
-            length = decode_off_sweep(place);
-            if (length == 0) return std::nullopt;
+            const decode::Insn insn = decode_brief(code.window(place.offset), code.mode, decoder_);
+            if (insn.length == 0 || !code.map.claim_reached(place.offset)) return std::nullopt;
+            note_off_sweep(place, insn);
+            length = insn.length;
         } else {
+            if (!code.map.claim_reached(place.offset)) return std::nullopt;
             result_.reached_bytes[place.section] += static_cast<std::uint64_t>(length);
         }
-        code.map.set_reached(place.offset);
         if (code.map.is_landmark(place.offset))
             for (const auto& [from, to] : edges_.from(place)) push(to);
 
@@ -112,23 +139,19 @@ private:
         return CodePlace{place.section, after};
     }
 
-    /// Decodes where the sweep has no start, and notes what it finds; 0 when no instruction is there.
-    int decode_off_sweep(CodePlace place) {
+    /// Notes an instruction where the sweep has no start.
+    void note_off_sweep(CodePlace place, decode::Insn insn) {
         SectionCode& code = sections_[place.section];
-        const decode::Insn insn = decode_brief(code.window(place.offset), code.mode, decoder_);
-        if (insn.length == 0) return 0;
         const bool hidden = code.map.overlaps_swept(place.offset, insn.length);
         if (hidden)
             ++result_.hidden_instructions;
         else
-            result_.reached_bytes[place.section] += static_cast<std::uint64_t>(insn.length);
-        if (flagged_.contains(insn.form, code.mode)) {
-            if (result_.findings.size() < kMaxDescentFindings)
-                result_.findings.push_back({place, hidden});
-            else
-                result_.truncated = true;
-        }
-        return insn.length;
+            result_.reached_bytes[place.section] += insn.length;
+        if (!flagged_.contains(insn.form, code.mode)) return;
+        if (result_.findings.size() < kMaxDescentFindings)
+            result_.findings.push_back({place, hidden});
+        else
+            result_.truncated = true;
     }
 
     std::optional<CodePlace> resolve(const SectionCode& code, const ControlFlow& flow) const {
@@ -160,9 +183,28 @@ private:
 
 }  // namespace
 
-DescentResult descend(const image::Image& image, std::vector<SectionCode>& sections, const CodePlaces& places,
-                      const TableEdges& edges, const decode::InstructionDecoder& decoder, const FlaggedForms& flagged) {
-    return Descent(image, sections, places, edges, decoder, flagged).run();
+DescentResult descend(const image::Image& image, std::vector<SectionCode>& sections, const CodePlaces& places, const TableEdges& edges,
+                      const decode::InstructionDecoder& decoder, const FlaggedForms& flagged, int jobs) {
+    Seeds seeds(image, sections, places);
+    std::vector<DescentResult> parts(static_cast<std::size_t>(std::max(jobs, 1)));
+    tbb::parallel_for(std::size_t{0}, parts.size(), [&](std::size_t i) { parts[i] = Descent(image, sections, places, edges, decoder, flagged).run(seeds); });
+
+    DescentResult result;
+    result.refused_pointers = seeds.refused();
+    result.reached_bytes.resize(sections.size());
+    for (const DescentResult& part : parts) {
+        result.findings.insert(result.findings.end(), part.findings.begin(), part.findings.end());
+        result.hidden_instructions += part.hidden_instructions;
+        result.truncated |= part.truncated || result.findings.size() > kMaxDescentFindings;
+        for (std::size_t i = 0; i < part.reached_bytes.size(); ++i) result.reached_bytes[i] += part.reached_bytes[i];
+    }
+    if (result.truncated && parts.size() > 1) {
+        // Which findings fit depends on the order of work; one worker keeps the same ones every time.
+        for (SectionCode& code : sections) code.map.clear_reached();
+        return descend(image, sections, places, edges, decoder, flagged, 1);
+    }
+    std::sort(result.findings.begin(), result.findings.end(), [](const DescentFinding& a, const DescentFinding& b) { return a.place < b.place; });
+    return result;
 }
 
 }  // namespace trapline::scan

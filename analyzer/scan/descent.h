@@ -36,8 +36,9 @@ inline constexpr std::size_t kMaxDescentFindings = 100'000;
 ///   branch to an undefined symbol (RELA). (On i386 that addend is -4, which leads into the branch itself.)
 /// - Calls are taken to return. UD2 ends a path, although Linux's WARN resumes behind it.
 /// - A path ends in INT3 and zero filler and at undecodable bytes.
-/// The set of reached instructions is a least fixpoint, so the order of work does not show in the result.
+/// The set of reached instructions is a least fixpoint, so the order of work does not show in the result, nor does the
+/// number of `jobs`, the threads that share it.
 DescentResult descend(const image::Image& image, std::vector<SectionCode>& sections, const CodePlaces& places,
-                      const TableEdges& edges, const decode::InstructionDecoder& decoder, const FlaggedForms& flagged);
+                      const TableEdges& edges, const decode::InstructionDecoder& decoder, const FlaggedForms& flagged, int jobs);
 
 }  // namespace trapline::scan

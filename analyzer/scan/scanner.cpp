@@ -59,7 +59,8 @@ public:
         const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(jobs));
         tbb::task_arena arena(jobs);
         arena.execute([&] { sweep(); });
-        const DescentResult descent = descend(image_, sections_, places, edges, decoder_, flagged_);
+        DescentResult descent;
+        arena.execute([&] { descent = descend(image_, sections_, places, edges, decoder_, flagged_, jobs); });
         const FindingWriter writer(image_, tags_, tables);
         arena.execute([&] { write_findings(writer); });
         gather(writer, descent);

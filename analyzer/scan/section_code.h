@@ -2,6 +2,7 @@
 // The code of one section while it is scanned, with one byte of knowledge for each byte of code.
 #pragma once
 
+#include <atomic>
 #include <vector>
 
 #include "image/image.h"
@@ -28,16 +29,23 @@ public:
     }
     /// Marks an offset at which the kernel's tables add edges: see TableEdges.
     void set_landmark(std::uint64_t offset) { cells_[offset] |= kLandmark; }
-    void set_reached(std::uint64_t offset) { cells_[offset] |= kReached; }
+    /// Marks an offset as reached and says whether this call was the first to. Threads may call it at the same time, and
+    /// beside everything that only reads.
+    bool claim_reached(std::uint64_t offset) {
+        return (std::atomic_ref(cells_[offset]).fetch_or(kReached, std::memory_order_relaxed) & kReached) == 0;
+    }
+    void clear_reached() {
+        for (std::uint8_t& cell : cells_) cell = static_cast<std::uint8_t>(cell & ~kReached);
+    }
 
     /// Length of the swept instruction that starts here, 0 when none does.
-    int swept_length(std::uint64_t offset) const { return cells_[offset] & kLength; }
-    bool is_flagged(std::uint64_t offset) const { return (cells_[offset] & kFlagged) != 0 && swept_length(offset) != 0; }
-    bool is_padding(std::uint64_t offset) const { return (cells_[offset] & (kFlagged | kLength)) == kFlagged; }
+    int swept_length(std::uint64_t offset) const { return cell(offset) & kLength; }
+    bool is_flagged(std::uint64_t offset) const { return (cell(offset) & kFlagged) != 0 && swept_length(offset) != 0; }
+    bool is_padding(std::uint64_t offset) const { return (cell(offset) & (kFlagged | kLength)) == kFlagged; }
     /// Says that the swept instruction falls through, is no landmark and was not reached before: the descent just passes.
-    bool is_plain(std::uint64_t offset) const { return (cells_[offset] & (kReached | kTransfer | kLandmark)) == 0; }
-    bool is_landmark(std::uint64_t offset) const { return cells_[offset] & kLandmark; }
-    bool is_reached(std::uint64_t offset) const { return cells_[offset] & kReached; }
+    bool is_plain(std::uint64_t offset) const { return (cell(offset) & (kReached | kTransfer | kLandmark)) == 0; }
+    bool is_landmark(std::uint64_t offset) const { return cell(offset) & kLandmark; }
+    bool is_reached(std::uint64_t offset) const { return cell(offset) & kReached; }
 
     /// Says whether [offset, offset + length) shares a byte with a swept instruction that starts elsewhere.
     bool overlaps_swept(std::uint64_t offset, int length) const;
@@ -45,6 +53,10 @@ public:
 private:
     /// No instruction begins inside padding, so kFlagged without a length says padding.
     static constexpr std::uint8_t kLength = 0x0F, kFlagged = 0x10, kReached = 0x20, kTransfer = 0x40, kLandmark = 0x80;
+    std::uint8_t cell(std::uint64_t offset) const {
+        // atomic_ref has no form for constants before C++26; the load changes nothing.
+        return std::atomic_ref(const_cast<std::uint8_t&>(cells_[offset])).load(std::memory_order_relaxed);
+    }
     std::vector<std::uint8_t> cells_;
 };
 
