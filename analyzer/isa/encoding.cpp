@@ -22,13 +22,14 @@ struct VectorFields {
         v_high = evex && (p2 & 0x08) == 0;
         aaa = evex ? p2 & 7 : 0;
         u_clear = evex && (key.payload[1] & 0x04) == 0;
+        b4 = evex && (p0 & 0x08) != 0;
         reg = static_cast<std::uint8_t>((key.reg & 7) | (long_mode && (p0 & 0x80) == 0 ? 8 : 0) | (evex && long_mode && (p0 & 0x10) == 0 ? 16 : 0));
         const bool x = long_mode && (p0 & 0x40) == 0, b3 = long_mode && (p0 & 0x20) == 0;
         rm = static_cast<std::uint8_t>(key.rm | (b3 ? 8 : 0) | (evex && x ? 16 : 0));
         index = static_cast<std::uint8_t>((key.sib >> 3 & 7) | (x ? 8 : 0) | (v_high && long_mode ? 16 : 0));
         vvvv = static_cast<std::uint8_t>((~key.vvvv & (long_mode ? 0xF : 7)) | (v_high && long_mode ? 16 : 0));
     }
-    bool z, b, v_high, u_clear;
+    bool z, b, v_high, u_clear, b4;
     std::uint8_t aaa, reg, rm, index, vvvv;
 };
 
@@ -66,8 +67,8 @@ bool vector_allows(const Encoding& encoding, const EncodingKey& key) {
     const bool is_register = key.mod == 3;
     const VectorFields f(key);
     if (is_evex_map(key.map)) {
-        // V' extends a register number, which only 64-bit mode has. U is X4 of a memory operand and fixed with a register.
-        if (f.v_high && key.mode != Mode::long64) return false;
+        // V' and B4 extend register numbers, which only 64-bit mode has. U is X4 of a memory operand and fixed with a register.
+        if ((f.v_high || f.b4) && key.mode != Mode::long64) return false;
         if (f.u_clear && (is_register || key.mode != Mode::long64)) return false;
     }
     if (key.map == OpcodeMap::evex_map4) {

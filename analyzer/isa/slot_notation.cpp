@@ -129,6 +129,7 @@ private:
             encoding_.vvvv_unused = false;
             ++i;
         }
+        // EVEX.L'L = 11b is no length, for scalar forms neither: #UD unless it is the rounding mode (seen on Zen 5).
         encoding_.l_mask = space == "EVEX" ? 7 : 0xF;
         if (more() && read_lengths(parts[i])) ++i;
         const auto prefixes = more() ? parse_prefixes(parts[i]) : std::nullopt;
@@ -150,10 +151,7 @@ private:
     }
 
     bool read_lengths(std::string_view part) {
-        if (part == "LIG") {
-            encoding_.l_mask = 0xF;
-            return true;
-        }
+        if (part == "LIG") return true;
         std::uint8_t mask = 0;
         for (std::string_view word : split(part, ',')) {
             if (word == "128") mask |= 1;

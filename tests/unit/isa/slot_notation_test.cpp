@@ -151,7 +151,7 @@ TEST_CASE("slot: EVEX lengths, maps and rules", "[isa]") {
     CHECK(vaddps.rules.bits == (OperandRules::mask | OperandRules::zeroing | OperandRules::broadcast | OperandRules::rounding));
     CHECK(vaddps.modes.bits == kProtected);
     CHECK(one("EVEX.NDS.512.66.0F38.W1 C4 /r").l_mask == 4);
-    CHECK(one("EVEX.NDS.LIG.F3.0F.W0 58 /r").l_mask == 0xF);
+    CHECK(one("EVEX.NDS.LIG.F3.0F.W0 58 /r").l_mask == 7);
     CHECK(one("EVEX.NP.MAP5.W0 5D /r").map == OpcodeMap::evex_map5);
     CHECK(one("EVEX.NP.MAP6.W0 4C /r").map == OpcodeMap::evex_map6);
     CHECK(one("EVEX.F2.MAP7.W0 F8 /0:r id").map == OpcodeMap::evex_map7);
