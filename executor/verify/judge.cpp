@@ -140,9 +140,13 @@ Judgement judge_innocuous(const Host& host, const isa::InnocuousForm& form, cons
         if (const CpuDifference* row = explain(host, nullptr, key, all_but_undefined(seen))) return by_row(*row);
         return {Agreement::unexplained, fmt::format("{}, and the CPU does not answer with #UD", *why)};
     }
-    if (seen.ran()) return {Agreement::confirmed, "runs at CPL 3"};
     std::vector<Observation> outcomes;
     for (const auto& [outcome, count] : seen.rows) outcomes.push_back(outcome);
+    // Operands may make it fault, but never make it undefined, hang or end the child.
+    const bool sound = std::all_of(outcomes.begin(), outcomes.end(), [](const Observation& outcome) {
+        return outcome.kind == OutcomeKind::executes || outcome.kind == OutcomeKind::transfers || (outcome.kind == OutcomeKind::faults && outcome.word() != kUndefined);
+    });
+    if (seen.ran() && sound) return {Agreement::confirmed, "runs at CPL 3"};
     const bool data = std::all_of(outcomes.begin(), outcomes.end(), [](const Observation& outcome) {
         static constexpr std::string_view kOfOperands[] = {"#DE", "#PF", "#MF", "#XM", "#BR"};
         return std::find(std::begin(kOfOperands), std::end(kOfOperands), outcome.word()) != std::end(kOfOperands);

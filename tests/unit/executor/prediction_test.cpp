@@ -155,3 +155,20 @@ TEST_CASE("A hole is #UD; what runs in one is a finding", "[executor]") {
     CHECK(judge_hole(*host, key, undefined).agreement == Agreement::confirmed);
     CHECK(judge_hole(*host, key, runs).agreement == Agreement::unexplained);
 }
+
+TEST_CASE("An innocuous form may fault for its operands, and never for being undefined", "[executor]") {
+    const auto host = describe_host(database(), isa::embedded_spec_files(), machine("AuthenticAMD", true, false, false));
+    REQUIRE(host);
+    const isa::InnocuousForm form;
+    const auto judged = [&](std::initializer_list<Observation> outcomes) {
+        Tally tally;
+        for (const Observation& outcome : outcomes) tally.add(outcome);
+        return judge_innocuous(*host, form, isa::EncodingKey{}, tally).agreement;
+    };
+    CHECK(judged({kRuns}) == Agreement::confirmed);
+    CHECK(judged({kRuns, kGp0}) == Agreement::confirmed);
+    CHECK(judged({seen(OutcomeKind::faults, 14)}) == Agreement::confirmed);
+    CHECK(judged({kGp0}) == Agreement::unexplained);  // a privileged instruction that nobody listed looks like this
+    CHECK(judged({kRuns, kUd}) == Agreement::unexplained);
+    CHECK(judged({kRuns, seen(OutcomeKind::hangs)}) == Agreement::unexplained);
+}
