@@ -23,6 +23,14 @@ enum class Says : std::uint8_t {
     mnemonic,  ///< It names another instruction.
 };
 
+/// What a row may ask of an instruction beside its place in the maps; one bit each. The words of the file, in order:
+/// lock has_66 has_67 both_reps rex rex_ignored sib w, and of vector instructions vvvv v_high r_high x b b4 x4 z
+/// evex_b masked.
+using ConditionSet = std::uint32_t;
+ConditionSet conditions_of(const Structure& structure);
+/// Gives the words of the conditions that hold: "has_66 w".
+std::string describe_conditions(ConditionSet conditions);
+
 /// One row of the file.
 struct Difference {
     std::string decoder;   ///< Witness::name()
@@ -32,13 +40,13 @@ struct Difference {
     std::uint8_t mod_bits = 0;          ///< 1 memory, 2 register, 3 either
     std::uint16_t reg_mask = 0;         ///< as isa::EncodingKey::reg
     std::uint8_t rm_mask = 0;
-    std::uint8_t lock_bits = 0;         ///< 1 without LOCK, 2 with it
-    std::uint8_t has_66_bits = 0;       ///< 1 without 66, 2 with it (legacy maps)
+    std::uint8_t l_mask = 0;            ///< VEX.L or EVEX.L'L
+    std::uint8_t space_bits = 0;        ///< by EncodingSpace
+    std::uint16_t status_bits = 0;      ///< by StructureStatus: why we find no instruction, if for the structure
+    ConditionSet with = 0, without = 0; ///< conditions that must and must not hold
     Says says = Says::invalid;
     std::string mnemonic;               ///< for Says::mnemonic: what it says; empty for any
-    std::uint8_t rex_ignored_bits = 0;  ///< 1 without a REX that does not count, 2 with one
-    bool has_map = true;                ///< speaks of certain opcodes, not of all
-    bool truly_valid = true;
+    isa::Era until = isa::Era::modern;  ///< last generation with an instruction that the row speaks of
     std::string truth;                  ///< "invalid", "valid" or the mnemonic, for people
     std::string reason;
     std::string source;
@@ -54,10 +62,6 @@ public:
 
     /// Finds the row that explains why `decoder` says `says` of an instruction; `mnemonic` is the witness's.
     const Difference* find(std::string_view decoder, const Structure& structure, Says says, std::string_view mnemonic) const;
-    /// Says whether a row corrects LLVM at this very opcode; a cheap filter for sweeps.
-    bool corrects_llvm(isa::OpcodeMap map, std::uint8_t opcode) const {
-        return corrects_llvm_[static_cast<std::size_t>(map) * 256 + opcode];
-    }
     /// Says whether two mnemonics name one instruction ("popfl" and "popfd").
     bool same_mnemonic(std::string_view left, std::string_view right) const;
 
@@ -68,7 +72,6 @@ public:
 private:
     std::vector<Difference> rows_;
     std::vector<std::vector<std::uint16_t>> slots_;   ///< row numbers by map * 256 + opcode, in file order
-    std::vector<bool> corrects_llvm_;                 ///< by map * 256 + opcode
     std::unordered_map<std::string, int> spellings_;  ///< group number by mnemonic
 };
 

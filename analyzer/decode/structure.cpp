@@ -59,7 +59,10 @@ private:
                 case 0x66: out_.key.has_66 = true; break;
                 case 0x67: out_.has_67 = true; break;
                 case 0xF0: out_.key.lock = true; break;
-                case 0xF2: case 0xF3: out_.rep = byte; break;
+                case 0xF2: case 0xF3:
+                    out_.both_reps |= out_.rep != 0 && out_.rep != byte;
+                    out_.rep = byte;
+                    break;
                 default:
                     if (mode_ != Mode::long64 || (byte & 0xF0) != 0x40) return true;
                     // REX counts only directly before the opcode; another prefix or REX behind it cancels it.

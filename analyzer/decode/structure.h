@@ -48,6 +48,7 @@ struct Structure {
     std::uint8_t rep = 0;               ///< the last of F2 and F3, 0 when there is none
     std::uint8_t rex = 0;               ///< the REX byte that counts (legacy maps), 0 when there is none
     bool has_67 = false;
+    bool both_reps = false;             ///< F2 and F3 both stand there; the last one counts
     bool rex_ignored = false;           ///< a REX stands before another prefix or REX and does not count
     std::uint8_t prefix_size = 0;       ///< bytes before the opcode's first escape or VEX byte
     std::uint8_t opcode_offset = 0;     ///< of the opcode byte itself, after escapes (3DNow!: of the suffix)
