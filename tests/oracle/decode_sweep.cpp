@@ -1,133 +1,235 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compares the structure parser's lengths with LLVM's and Capstone's over all executable bytes of a file, and prints
-// each class of difference with its count, one example and the reason that decoder-differences.json gives.
+// The differential check of the generated decoder: LLVM MC, Capstone and Zydis are asked about the same bytes, and every
+// difference in validity or length (with --systematic in the mnemonic too) must have a row in decoder-differences.json.
 //
-//   decode_sweep FILE 16r|16p|32|64 [SECTION]      an ELF file, all executable sections or one; else flat code
+//   decode_sweep FILE...                 executable sections of ELF files, bzImages, .deb, .ko.xz; --raw MODE for flat code
+//   decode_sweep --random N --biased N   N random windows for each mode, plain and with vector prefixes in front
+//   decode_sweep --systematic MAP|all    every opcode and field value of a map; with --stale, rows that explain nothing
 //
-// Exit codes: 0 every difference is explained, 1 some are not, 2 usage, 3 bad input.
-#include <algorithm>
+// Exit codes: 0 every difference is explained, 1 some are not or a row is stale, 2 usage, 3 bad input.
+#include <atomic>
 #include <chrono>
-#include <map>
+#include <functional>
+#include <mutex>
 #include <optional>
+#include <string>
+#include <thread>
+#include <vector>
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
-#include <llvm/Object/ELFObjectFile.h>
-#include <llvm/Object/ObjectFile.h>
 
-#include "decode/decoder.h"
-#include "decode/differences.h"
-#include "decode/structure.h"
+#include "image/image.h"
+#include "isa/loader.h"
+#include "tests/oracle/comparison.h"
+#include "tests/oracle/windows.h"
 
 using namespace trapline;
-using namespace trapline::decode;
+using namespace trapline::oracle;
 
 namespace {
 
-struct DifferenceClass {
-    std::uint64_t count = 0;
-    std::uint64_t first_address = 0;
-    std::string bytes, witness_text, reason;
+struct Options {
+    std::vector<std::string> files;
+    std::string raw, systematic;
+    std::vector<std::string> modes;
+    std::uint64_t random = 0, biased = 0, seed = 1, every = 1;
+    unsigned threads = 0, shown = 400;
+    bool stale = false, rows = false;
 };
 
-struct Tally {
-    std::uint64_t instructions = 0, bytes = 0, invalid_for_all = 0;
-    std::map<std::string, DifferenceClass> classes;
-};
+using Task = std::function<void(Comparison&)>;
 
-std::string place(const Structure& structure) {
-    const isa::EncodingKey& key = structure.key;
-    std::string text = fmt::format("{} {:02X}", isa::to_string(key.map), key.opcode);
-    switch (key.prefix) {
-        case isa::PrefixSet::np: break;
-        case isa::PrefixSet::p66: text += " 66"; break;
-        case isa::PrefixSet::f3: text += " f3"; break;
-        case isa::PrefixSet::f2: text += " f2"; break;
-    }
-    if (key.has_modrm) text += fmt::format(" /{} {}", key.reg & 7, key.mod == 3 ? "reg" : "mem");
-    if (key.lock) text += " lock";
-    return text;
+/// Runs the tasks on all threads and gives what they found.
+Tally run_tasks(const std::vector<Task>& tasks, const decode::InstructionDecoder& decoder, unsigned threads) {
+    std::atomic<std::size_t> next = 0;
+    std::mutex mutex;
+    Tally total;
+    const auto work = [&] {
+        Comparison comparison(decoder);
+        for (std::size_t i = next++; i < tasks.size(); i = next++) tasks[i](comparison);
+        const std::lock_guard lock(mutex);
+        total.add(comparison.tally());
+    };
+    std::vector<std::jthread> workers;
+    for (unsigned i = 1; i < threads; ++i) workers.emplace_back(work);
+    work();
+    workers.clear();
+    return total;
 }
 
-void sweep(Bytes code, std::uint64_t address, Mode mode, Tally& tally) {
-    const auto llvm = make_llvm_witness(), capstone = make_capstone_witness();
-    const OpcodeMaps& maps = OpcodeMaps::embedded();
-    const DecoderDifferences& differences = DecoderDifferences::embedded();
-    for (std::size_t at = 0; at < code.size();) {
-        const Bytes rest = code.subspan(at);
-        const Structure structure = parse_structure(maps, rest, mode);
-        const int ours = structure.valid() ? structure.length : 0;
-        int settled = ours;
-        for (Witness* witness : {llvm.get(), capstone.get()}) {
-            const int theirs = witness->length(rest, mode);
-            if (settled == 0 && witness == llvm.get()) settled = theirs;
-            if (theirs == ours) continue;
-            const Opinion opinion = witness->decode(rest, mode, VirtAddr{address + at});
-            const Says says = theirs == 0 ? Says::invalid : ours == 0 ? Says::valid : Says::length;
-            const Difference* row = differences.find(witness->name(), structure, says, opinion.mnemonic);
-            const std::string name = fmt::format("{:<9} {:<24} ours {} ({}), theirs {} {}", witness->name(), place(structure), ours,
-                                                 to_string(structure.status), theirs, opinion.mnemonic);
-            DifferenceClass& entry = tally.classes[name];
-            if (entry.count++ == 0) {
-                entry.first_address = address + at;
-                entry.bytes = to_hex(rest.first(std::min<std::size_t>(rest.size(), kMaxInstructionLength)));
-                entry.witness_text = opinion.text;
-                if (row != nullptr) entry.reason = row->reason;
-            }
+/// Adds the random windows, cut into tasks that have a seed each, so that the thread count changes nothing.
+void add_random(const Options& options, Mode mode, std::vector<Task>& tasks) {
+    constexpr std::uint64_t kSlice = 1 << 18;
+    const auto add = [&](std::uint64_t count, bool biased) {
+        for (std::uint64_t done = 0, slice = 0; done < count; done += kSlice, ++slice) {
+            const std::uint64_t seed = ((options.seed * 8 + static_cast<std::uint64_t>(mode) * 2 + (biased ? 1 : 0)) << 32) + slice;
+            tasks.push_back([=, size = std::min(kSlice, count - done)](Comparison& comparison) {
+                const auto visit = [&](Bytes window) { comparison.check(window, mode, Compare::lengths); };
+                if (biased)
+                    visit_biased(size, mode, Random(seed), visit);
+                else
+                    visit_random(size, Random(seed), visit);
+            });
         }
-        ++tally.instructions;
-        if (settled == 0) ++tally.invalid_for_all;
-        at += static_cast<std::size_t>(std::max(settled, 1));
-    }
-    tally.bytes += code.size();
+    };
+    add(options.random, false);
+    add(options.biased, true);
 }
 
-int report(const Tally& tally, double seconds) {
-    std::uint64_t unexplained = 0;
-    for (const auto& [name, entry] : tally.classes) {
-        fmt::print("{:>9}  {}\n           at {:#x}: {}  {}\n           {}\n", entry.count, name, entry.first_address, entry.bytes,
-                   entry.witness_text, entry.reason.empty() ? "UNEXPLAINED" : entry.reason);
-        if (entry.reason.empty()) unexplained += entry.count;
-    }
-    fmt::print("{} bytes, {} instructions, {} classes of difference, {} instructions with an unexplained one, {} bytes that nobody "
-               "decodes, {:.1f} s\n",
-               tally.bytes, tally.instructions, tally.classes.size(), unexplained, tally.invalid_for_all, seconds);
-    return unexplained == 0 ? 0 : 1;
+void add_systematic(const Options& options, isa::OpcodeMap map, Mode mode, std::vector<Task>& tasks) {
+    for (unsigned first = 0; first < 256; first += 16)
+        tasks.push_back([=, &options](Comparison& comparison) {
+            std::uint64_t number = options.seed;
+            visit_systematic(map, static_cast<std::uint8_t>(first), mode, [&](Bytes window) {
+                if (++number % options.every == 0) comparison.check(window, mode, Compare::lengths_and_names);
+            });
+        });
 }
 
-int run(const std::string& path, Mode mode, const std::string& only) {
-    auto buffer = llvm::MemoryBuffer::getFile(path, false, false);
-    if (!buffer) {
-        fmt::print(stderr, "{}: {}\n", path, buffer.getError().message());
+Mode mode_of(const image::Section& section) {
+    switch (section.width) {
+        case image::CodeWidth::bits16: return section.real_mode ? Mode::real16 : Mode::protected16;
+        case image::CodeWidth::bits32: return Mode::protected32;
+        case image::CodeWidth::bits64: return Mode::long64;
+    }
+    return Mode::long64;
+}
+
+/// Goes through [begin, stop) of a section as a linear sweep does: one byte on after what is no instruction.
+template <class Each>
+std::size_t walk(const decode::InstructionDecoder& decoder, Bytes code, std::size_t begin, std::size_t stop, Mode mode, Each each) {
+    std::size_t next = begin;
+    while (next < stop) {
+        decoder.decode_run(code, next, stop, mode, [&](std::size_t at, decode::Insn insn) {
+            each(at, insn);
+            next = at + std::max<std::size_t>(insn.length, 1);
+            return true;
+        });
+    }
+    return next;
+}
+
+/// Adds the executable sections of an image, each cut where an instruction begins.
+void add_image(std::shared_ptr<const image::Image> image, const decode::InstructionDecoder& decoder, std::vector<Task>& tasks) {
+    constexpr std::size_t kPiece = 1 << 18;
+    for (const image::Section& section : image->sections) {
+        if (!section.executable) continue;
+        const Mode mode = mode_of(section);
+        for (std::size_t begin = 0; begin < section.bytes.size();) {
+            const std::size_t stop = std::min(begin + kPiece, section.bytes.size());
+            tasks.push_back([image, bytes = section.bytes, begin, stop, mode](Comparison& comparison) {
+                walk(comparison.decoder(), bytes, begin, stop, mode,
+                     [&](std::size_t at, decode::Insn insn) { comparison.check(bytes.subspan(at), mode, insn, Compare::lengths); });
+            });
+            begin = walk(decoder, section.bytes, begin, stop, mode, [](std::size_t, decode::Insn) {});
+        }
+    }
+}
+
+void print_class(const DifferenceClass& entry, std::string_view title, std::string_view reason) {
+    fmt::print("{:>10}  {}\n            {} {}: ours {}, theirs {}\n", entry.count, title, entry.mode, entry.bytes, entry.ours, entry.text.empty() ? "invalid" : entry.text);
+    if (!reason.empty()) fmt::print("            {}\n", reason);
+}
+
+int report(const Tally& tally, const Options& options, double seconds) {
+    const auto& rows = decode::DecoderDifferences::embedded().rows();
+    std::size_t used = 0, stale = 0, shown = 0;
+    for (std::size_t i = 0; i < tally.rows.size(); ++i) {
+        used += tally.rows[i].count != 0;
+        if (options.rows && tally.rows[i].count != 0) print_class(tally.rows[i], fmt::format("row {} {}", i, rows[i].decoder), rows[i].reason);
+        // The base profile has no instructions of past generations.
+        if (tally.rows[i].count != 0 || !options.stale || rows[i].until != isa::Era::modern) continue;
+        fmt::print("STALE       row {}: {} {} ({})\n", i, rows[i].decoder, rows[i].reason, rows[i].truth);
+        ++stale;
+    }
+    for (const auto& [title, entry] : tally.unexplained) {
+        if (++shown > options.shown) break;
+        print_class(entry, "UNEXPLAINED " + title, {});
+    }
+    fmt::print("{} windows, {} instructions of {} bytes; {} windows seen otherwise by a peer, explained by {} rows of {}; {} unexplained in {} classes{}; {:.1f} s\n",
+               tally.instructions, tally.valid, tally.bytes, tally.differing, used, rows.size(), tally.unexplained_count(), tally.unexplained.size(),
+               options.stale ? fmt::format("; {} stale rows", stale) : std::string(), seconds);
+    return tally.unexplained.empty() && stale == 0 ? 0 : 1;
+}
+
+int run(const Options& options) {
+    std::vector<Mode> modes;
+    for (const std::string& word : options.modes)
+        if (const auto mode = parse_mode(word)) modes.push_back(*mode);
+    if (modes.empty()) modes.assign(kAllModes.begin(), kAllModes.end());
+
+    const isa::LoadOutcome loaded = isa::load_database(isa::embedded_spec_files());
+    if (!loaded.errors.empty()) {
+        fmt::print(stderr, "{}\n", loaded.errors.front().describe());
         return 3;
     }
-    const llvm::StringRef text = (*buffer)->getBuffer();
-    const auto as_bytes = [](llvm::StringRef data) { return Bytes(reinterpret_cast<const std::uint8_t*>(data.data()), data.size()); };
-    const auto start = std::chrono::steady_clock::now();
-    Tally tally;
-    auto object = llvm::object::ObjectFile::createObjectFile((*buffer)->getMemBufferRef());
-    if (!object) {
-        llvm::consumeError(object.takeError());
-        sweep(as_bytes(text), 0, mode, tally);
-    } else {
-        for (const llvm::object::SectionRef& section : (*object)->sections()) {
-            llvm::Expected<llvm::StringRef> name = section.getName();
-            llvm::Expected<llvm::StringRef> contents = section.getContents();
-            const bool readable = static_cast<bool>(name) && static_cast<bool>(contents);
-            if (readable && section.isText() && (only.empty() || *name == only)) sweep(as_bytes(*contents), section.getAddress(), mode, tally);
-            llvm::consumeError(name.takeError());
-            llvm::consumeError(contents.takeError());
-        }
+    const isa::Profile* profile = loaded.database.find_profile("base");
+    if (profile == nullptr) {
+        fmt::print(stderr, "found no profile base in the database\n");
+        return 3;
     }
-    return report(tally, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    const decode::InstructionDecoder decoder(loaded.database, *profile);
+    const unsigned threads = options.threads != 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
+    const auto start = std::chrono::steady_clock::now();
+
+    std::vector<Task> tasks;
+    for (Mode mode : modes) {
+        add_random(options, mode, tasks);
+        for (int map = 0; map < isa::kOpcodeMapCount; ++map)
+            if (options.systematic == "all" || options.systematic == isa::to_string(static_cast<isa::OpcodeMap>(map)))
+                add_systematic(options, static_cast<isa::OpcodeMap>(map), mode, tasks);
+    }
+    Tally total = run_tasks(tasks, decoder, threads);
+
+    image::OpenOptions open;
+    const std::optional<Mode> raw = parse_mode(options.raw);
+    if (raw) open.raw = *raw == Mode::long64 ? image::CodeWidth::bits64 : *raw == Mode::protected32 ? image::CodeWidth::bits32 : image::CodeWidth::bits16;
+    bool failed = false;
+    for (const std::string& file : options.files) {
+        const auto take = [&](image::Image&& image) {
+            for (image::Section& section : image.sections) section.real_mode |= raw == Mode::real16;
+            std::vector<Task> pieces;
+            add_image(std::make_shared<const image::Image>(std::move(image)), decoder, pieces);
+            total.add(run_tasks(pieces, decoder, std::min<unsigned>(threads, static_cast<unsigned>(pieces.size()))));
+            return true;
+        };
+        const auto on_error = [&](Error error) {
+            fmt::print(stderr, "{}\n", error.describe());
+            failed = true;
+        };
+        if (const Status status = image::open_images(file, open, take, on_error); !status) on_error(status.error());
+    }
+    const int code = report(total, options, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    return failed ? 3 : code;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    const std::optional<Mode> mode = argc >= 3 ? parse_mode(argv[2]) : std::nullopt;
-    if (!mode || argc > 4) {
-        fmt::print(stderr, "usage: decode_sweep FILE 16r|16p|32|64 [SECTION]\n");
+    Options options;
+    CLI::App app("Compares the generated decoder with LLVM MC, Capstone and Zydis");
+    const auto is_mode = CLI::IsMember({"16r", "16p", "32", "64"});
+    app.add_option("files", options.files, "images, packages or flat code");
+    app.add_option("--raw", options.raw, "take the files for flat code of this mode")->check(is_mode);
+    app.add_option("--random", options.random, "random windows for each mode");
+    app.add_option("--biased", options.biased, "random windows that begin with prefixes and escapes, for each mode");
+    app.add_option("--systematic", options.systematic, "a map as the database names it, or all");
+    app.add_option("--every", options.every, "of the systematic windows take each Nth only")->check(CLI::PositiveNumber);
+    app.add_option("--seed", options.seed, "where the random bytes begin, and which of the systematic windows --every takes");
+    app.add_option("--modes", options.modes, "modes of the random and systematic windows")->delimiter(',')->check(is_mode);
+    app.add_option("--threads", options.threads, "threads; all processors when absent");
+    app.add_option("--show", options.shown, "how many unexplained classes to print");
+    app.add_flag("--rows", options.rows, "print the rows that explained something, with counts");
+    app.add_flag("--stale", options.stale, "fail on rows that explained nothing");
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : 2;
+    }
+    if (options.systematic != "" && options.systematic != "all" && !isa::parse_opcode_map(options.systematic)) {
+        fmt::print(stderr, "decode_sweep: found map \"{}\", expected all or one of isa-specs/README.md\n", options.systematic);
         return 2;
     }
-    return run(argv[1], *mode, argc == 4 ? argv[3] : "");
+    return run(options);
 }
