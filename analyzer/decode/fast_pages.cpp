@@ -31,31 +31,10 @@ bool is_contested(Mode mode, std::uint8_t opcode) {
     return opcode == 0x62 || opcode == 0xC4 || opcode == 0xC5 || opcode == 0x8F || (mode == Mode::long64 && opcode == 0xD5);
 }
 
-/// Operand size in bits, by the slot's rule (structure.cpp has the same for any instruction).
-int operand_size(Mode mode, const State& state, const Slot& slot) {
-    const bool has_66 = state.prefix == PrefixSet::p66;
-    if (mode != Mode::long64) return (width_bits(mode) == 32) != has_66 ? 32 : 16;
-    if (slot.osize64 == isa::OperandSize64::forced64 || state.w) return 64;
-    if (has_66) return 16;
-    return slot.osize64 == isa::OperandSize64::default64 ? 64 : 32;
-}
-
 /// Immediate bytes, with the mode's own address size.
 unsigned immediate_size(Mode mode, const State& state, const Slot& slot) {
-    const int osize = operand_size(mode, state, slot);
-    switch (slot.imm) {
-        case isa::Immediate::none: return 0;
-        case isa::Immediate::ib: return 1;
-        case isa::Immediate::iw: case isa::Immediate::ib_ib: return 2;
-        case isa::Immediate::id: return 4;
-        case isa::Immediate::iz: return osize == 16 ? 2 : 4;
-        case isa::Immediate::iv: return static_cast<unsigned>(osize / 8);
-        case isa::Immediate::jz: return mode != Mode::long64 && osize == 16 ? 2 : 4;
-        case isa::Immediate::iw_ib: return 3;
-        case isa::Immediate::far_pointer: return osize == 16 ? 4 : 6;
-        case isa::Immediate::moffs: return static_cast<unsigned>(width_bits(mode) / 8);
-    }
-    return 0;
+    const int osize = isa::operand_size(mode, slot.osize64, state.prefix == PrefixSet::p66, state.w);
+    return static_cast<unsigned>(isa::immediate_size(slot.imm, mode, osize, width_bits(mode)));
 }
 
 /// One leaf of an entry: an operand kind and a ModRM.reg.

@@ -285,28 +285,13 @@ private:
         const isa::EncodingKey& key = out_.key;
         // EVEX map 4 holds promoted legacy instructions, whose pp takes the part of the 66 prefix.
         const bool size_prefix = key.has_66 || (key.map == OpcodeMap::evex_map4 && key.prefix == PrefixSet::p66);
-        if (mode_ != Mode::long64) return (mode_ == Mode::protected32) != size_prefix ? 32 : 16;
-        if (slot.osize64 == isa::OperandSize64::forced64 || key.w) return 64;
-        if (size_prefix) return 16;
-        return slot.osize64 == isa::OperandSize64::default64 ? 64 : 32;
+        return static_cast<std::uint8_t>(isa::operand_size(mode_, slot.osize64, size_prefix, key.w));
     }
 
     std::size_t immediate_size(const Slot& slot) const {
-        switch (slot.imm) {
-            case isa::Immediate::none: return 0;
-            case isa::Immediate::ib: return 1;
-            case isa::Immediate::iw: return 2;
-            case isa::Immediate::id: return 4;
-            case isa::Immediate::iz: return out_.osize == 16 ? 2 : 4;
-            case isa::Immediate::iv: return out_.osize / 8;
-            case isa::Immediate::jz: return mode_ != Mode::long64 && out_.osize == 16 ? 2 : 4;
-            case isa::Immediate::iw_ib: return 3;
-            case isa::Immediate::ib_ib: return 2;
-            case isa::Immediate::far_pointer: return out_.osize == 16 ? 4 : 6;
-            // With REX2 the opcode A1 is JMPABS, whose target is 8 bytes whatever the address size.
-            case isa::Immediate::moffs: return out_.space == EncodingSpace::rex2 ? 8 : out_.key.asize / 8;
-        }
-        return 0;
+        // With REX2 the opcode A1 is JMPABS, whose target is 8 bytes whatever the address size.
+        const int asize = out_.space == EncodingSpace::rex2 ? 64 : out_.key.asize;
+        return static_cast<std::size_t>(isa::immediate_size(slot.imm, mode_, out_.osize, asize));
     }
 
     /// Judges what could only be judged with all fields known.

@@ -106,18 +106,37 @@ std::optional<Immediate> parse_immediate(std::string_view text) {
     return std::nullopt;
 }
 
+int operand_size(Mode mode, OperandSize64 rule, bool size_prefix, bool w) {
+    // SDM volume 1, 3.6.1 and volume 2, 2.2.1: the default, the 66 prefix and REX.W.
+    if (mode != Mode::long64) return (width_bits(mode) == 32) != size_prefix ? 32 : 16;
+    if (rule == OperandSize64::forced64 || w) return 64;
+    if (size_prefix) return 16;
+    return rule == OperandSize64::default64 ? 64 : 32;
+}
+
+int immediate_size(Immediate imm, Mode mode, int osize, int asize) {
+    switch (imm) {
+        case Immediate::none: return 0;
+        case Immediate::ib: return 1;
+        case Immediate::iw: return 2;
+        case Immediate::id: return 4;
+        case Immediate::iz: return osize == 16 ? 2 : 4;
+        case Immediate::iv: return osize / 8;
+        case Immediate::jz: return mode != Mode::long64 && osize == 16 ? 2 : 4;
+        case Immediate::iw_ib: return 3;
+        case Immediate::ib_ib: return 2;
+        case Immediate::far_pointer: return osize == 16 ? 4 : 6;
+        case Immediate::moffs: return asize / 8;
+    }
+    return 0;
+}
+
 int effective_operand_size(const Encoding& encoding, const EncodingKey& key) {
-    // SDM volume 1, 3.6.1 and volume 2, 2.2.1: the default, the 66 prefix and REX.W; a 66 that selects the form
-    // (mandatory prefix) does not change the operand size.
+    // A 66 that selects the form (mandatory prefix) does not change the operand size.
     const bool mandatory_66 = (encoding.prefix.bits & PrefixSet::np) == 0 && (encoding.prefix.bits & PrefixSet::p66) != 0;
     // EVEX map 4 holds promoted legacy instructions, whose pp takes the part of the 66 prefix.
     const bool has_66 = key.map == OpcodeMap::evex_map4 ? key.prefix == PrefixSet::p66 : key.has_66;
-    const bool size_prefix = has_66 && !mandatory_66;
-    if (key.mode != Mode::long64) return (width_bits(key.mode) == 32) != size_prefix ? 32 : 16;
-    if (encoding.osize64 == OperandSize64::forced64) return 64;
-    if (key.w) return 64;
-    if (size_prefix) return 16;
-    return encoding.osize64 == OperandSize64::default64 ? 64 : 32;
+    return operand_size(key.mode, encoding.osize64, has_66 && !mandatory_66, key.w);
 }
 
 bool matches(const Encoding& encoding, const EncodingKey& key) {

@@ -69,6 +69,11 @@ struct OperandRules {
     constexpr bool has(std::uint32_t which) const { return (bits & which) != 0; }
 };
 
+/// Gives the effective operand size in bits. `size_prefix`: a 66 that acts on the size; `w`: REX.W or its like.
+int operand_size(Mode mode, OperandSize64 rule, bool size_prefix, bool w);
+/// Gives the bytes of an immediate under an operand and an address size in bits.
+int immediate_size(Immediate imm, Mode mode, int osize, int asize);
+
 /// The bytes a form is recognised by.
 struct Encoding {
     OpcodeMap map = OpcodeMap::one;
