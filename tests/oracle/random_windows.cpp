@@ -10,10 +10,11 @@ namespace {
 
 constexpr std::array<std::uint8_t, 11> kPrefixes = {0x66, 0x67, 0xF2, 0xF3, 0xF0, 0x2E, 0x64, 0x65, 0x26, 0x36, 0x3E};
 
-/// Writes prefixes: none half of the time, more and more seldom.
+/// Writes prefixes: none half of the time, more and more seldom; now and then so many that the length limit is near.
 std::size_t write_prefixes(Window& window, Mode mode, Random& random) {
+    const std::size_t least = random.below(8) == 0 ? 4 + random.below(10) : 0;
     std::size_t at = 0;
-    while (at < 4 && random.below(2) == 0) {
+    while (at < least || (at < 4 && random.below(2) == 0)) {
         const bool rex = mode == Mode::long64 && random.below(3) == 0;
         window[at++] = rex ? static_cast<std::uint8_t>(0x40 | random.below(16)) : kPrefixes[random.below(kPrefixes.size())];
     }
@@ -24,7 +25,7 @@ std::size_t write_prefixes(Window& window, Mode mode, Random& random) {
 void write_lead(Window& window, std::size_t at, Mode mode, Random& random) {
     // Outside 64-bit mode 62, C4 and C5 are vector prefixes only when the next byte looks like a register operand.
     const auto vector_byte = [&](std::uint8_t byte) { return mode == Mode::long64 || random.below(4) == 0 ? byte : static_cast<std::uint8_t>(byte | 0xC0); };
-    switch (random.below(12)) {
+    switch (random.below(14)) {
         case 0: window[at] = 0x0F; break;
         case 1: window[at] = 0x0F, window[at + 1] = 0x38; break;
         case 2: window[at] = 0x0F, window[at + 1] = 0x3A; break;
@@ -49,7 +50,8 @@ void write_lead(Window& window, std::size_t at, Mode mode, Random& random) {
             if (random.below(4) != 0) window[at + 3] &= 0x7F;
             window[at + 1] = vector_byte(window[at + 1]);
             break;
-        default: window[at] = 0xD5; break;
+        case 11: window[at] = 0xD5; break;
+        default: break;  // map one
     }
 }
 

@@ -117,13 +117,20 @@ void visit_legacy(OpcodeMap map, std::uint8_t opcode, Mode mode, const Visit& vi
         lead(writer);
         operands((prefixes[0] == 0xF0 && prefixes[1] == 0) || prefixes[2] == 0xF0);
     }
-    // Fourteen and fifteen bytes of prefixes and opcode: the limit is 15 with everything.
-    for (int count : {9, 10, 11, 12, 13, 14}) {
-        writer.start();
-        for (int i = 0; i < count; ++i) writer.add({0x2E});
-        lead(writer);
-        writer.finish(0, kMemory);
-    }
+    // The limit is 15 bytes with everything; what peers lose of the prefixes decides on which side they are.
+    for (const auto& first : {std::array<std::uint8_t, 2>{0x2E, 0x2E}, {0x66, 0xF2}, {0xF2, 0x66}, {0x67, 0xF0}})
+        for (int count = 7; count < 13; ++count) {
+            writer.start();
+            add_prefixes(first);
+            for (int i = 0; i < count; ++i) writer.add({0x2E});
+            lead(writer);
+            writer.finish(0, kMemory);
+            writer.finish(0, {2, 3, 0});
+        }
+    // Found by random bytes: prefixes that make Capstone pass the limit.
+    if (map == OpcodeMap::one && opcode == 0xE8) writer.start({0xF3, 0x65, 0x66, 0x66, 0x67, 0x36, 0x64, 0x66, 0x36, 0x26, 0x3E, 0xF2, 0xE8}).finish(0, kMemory);
+    if (map == OpcodeMap::one && opcode == 0xC2) writer.start({0xF2, 0x4C, 0x42, 0x4F, 0x47, 0x44, 0x65, 0x40, 0x64, 0xF2, 0x67, 0x4C, 0xC2}).finish(5, kMemory);
+    if (map == OpcodeMap::m0f && opcode == 0x78) writer.start({0x45, 0x4D, 0x46, 0x48, 0x49, 0x4E, 0x65, 0x4A, 0x4F, 0x2E, 0x67, 0x4A, 0x0F, 0x78}).finish(1, kRegister);
     if (mode != Mode::long64 || (map != OpcodeMap::one && map != OpcodeMap::m0f)) return;
     const std::uint8_t map_bit = map == OpcodeMap::m0f ? 0x80 : 0;
     for (const auto& prefixes : kUsualPrefixes)
@@ -131,7 +138,7 @@ void visit_legacy(OpcodeMap map, std::uint8_t opcode, Mode mode, const Visit& vi
             writer.start();
             add_prefixes(prefixes);
             writer.add({0xD5, static_cast<std::uint8_t>(payload | map_bit), opcode});
-            operands(false);
+            operands(opcode == 0x01);  // group 7 has an instruction in each rm
             writer.finish(0, kNoBase);
         }
     for (std::uint8_t before : {0x48, 0xF0, 0x67}) {
