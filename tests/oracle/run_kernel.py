@@ -4,7 +4,7 @@
 
 The kernel comes through `trapline corpus fetch`, the first name that can be had. Its payload is taken out of the bzImage
 here, by the boot protocol's header, so that the program's own decompression is judged as well: scanning the bzImage must
-give the payload's findings.
+give the payload's findings. The peers must decode the payload's code as we do, but for rows with a reason.
 Exit 0: all agrees. 1: it does not. 77: no kernel can be fetched."""
 import argparse
 import json
@@ -43,6 +43,7 @@ def scan(program, path, output):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--program", required=True)
+    parser.add_argument("--decode-sweep", required=True, help="the program of this name, which holds decoders against each other")
     parser.add_argument("--scratch", type=pathlib.Path, required=True)
     parser.add_argument("names", nargs="+", help="names of the catalogue, the best first")
     options = parser.parse_args()
@@ -75,6 +76,12 @@ def main():
     if len(document["findings"]) < FEWEST_FINDINGS or document["image"]["symbol_source"] != "kallsyms":
         print(f"{path}: found {len(document['findings'])} findings and symbols from {document['image']['symbol_source']}, "
               f"expected at least {FEWEST_FINDINGS} and kallsyms")
+        failed = True
+    # Every executable byte of the kernel: lengths and validity by LLVM MC, Capstone and Zydis.
+    decoded = subprocess.run([options.decode_sweep, elf], stdout=subprocess.PIPE, text=True, check=False)
+    print(decoded.stdout.strip().splitlines()[-1] if decoded.stdout.strip() else "decode_sweep said nothing")
+    if decoded.returncode != 0:
+        print(decoded.stdout)
         failed = True
     counted = subprocess.run([sys.executable, HERE / "count_against_objdump.py", "--elf", elf, "--scan", options.scratch / "payload.json"], check=False)
     if counted.returncode == 0 and not failed:
