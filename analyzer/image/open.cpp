@@ -112,10 +112,9 @@ private:
         // Expanding takes most of the time; setup and stub are looked at meanwhile.
         std::future<Result<Layer>> expanding = std::async(std::launch::async, [&] { return open_bzimage_payload(layer, *header, options_); });
         bool kernel_64 = header->kernel_64;
-        // Before protocol 2.12 only the kernel's ELF class says how wide the stub's code is.
-        constexpr std::uint16_t kHasKernel64Flag = 0x20C;
+        // Without the flag, which protocol 2.12 brought, only the kernel's ELF class says how wide the stub's code is.
         std::optional<Result<Layer>> early;
-        if (header->version < kHasKernel64Flag) {
+        if (!kernel_64) {
             early = expanding.get();
             if (*early && identify((*early)->view()) == Content::elf) kernel_64 = (*early)->view().get<std::uint8_t>(4) == 2;
         }
