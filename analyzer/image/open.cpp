@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
-#include <future>
 #include <iostream>
 #include <new>
 
@@ -109,19 +108,13 @@ private:
             return hand_over(open_bzimage_stub(layer, *header, header->kernel_64));
         }
         if (Status within = check_total(layer.name); !within) return within;
-        // Expanding takes most of the time; setup and stub are looked at meanwhile.
-        std::future<Result<Layer>> expanding = std::async(std::launch::async, [&] { return open_bzimage_payload(layer, *header, options_); });
+        // Expanded first: before protocol 2.12 only the kernel's ELF class says how wide the stub's code is.
+        auto payload = open_bzimage_payload(layer, *header, options_);
+        expanded_ += payload ? payload->bytes().size() : payload.error().code == ErrorCode::refused ? options_.max_decompressed : 0;
         bool kernel_64 = header->kernel_64;
-        // Without the flag, which protocol 2.12 brought, only the kernel's ELF class says how wide the stub's code is.
-        std::optional<Result<Layer>> early;
-        if (!kernel_64) {
-            early = expanding.get();
-            if (*early && identify((*early)->view()) == Content::elf) kernel_64 = (*early)->view().get<std::uint8_t>(4) == 2;
-        }
+        if (payload && identify(payload->view()) == Content::elf) kernel_64 = payload->view().get<std::uint8_t>(4) == 2;
         if (Status done = hand_over(open_bzimage_setup(layer, *header)); !done || stopped_) return done;
         if (Status done = hand_over(open_bzimage_stub(layer, *header, kernel_64)); !done || stopped_) return done;
-        Result<Layer> payload = early ? std::move(*early) : expanding.get();
-        expanded_ += payload ? payload->bytes().size() : payload.error().code == ErrorCode::refused ? options_.max_decompressed : 0;
         if (!payload) {
             on_member_error_(std::move(payload.error()));
             return {};
