@@ -29,6 +29,11 @@ const Profile* Database::find_profile(std::string_view id) const {
     return found == profiles.end() ? nullptr : &*found;
 }
 
+const Abi* Database::find_abi(std::string_view id) const {
+    const auto found = std::find_if(abis.begin(), abis.end(), [&](const Abi& abi) { return abi.id == id; });
+    return found == abis.end() ? nullptr : &*found;
+}
+
 std::optional<AtomIndex> Database::find_atom(std::string_view id) const {
     for (std::size_t i = 0; i < atoms.size(); ++i)
         if (atoms[i].id == id) return static_cast<AtomIndex>(i);

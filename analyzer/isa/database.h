@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "isa/abi.h"
 #include "isa/profile.h"
 #include "isa/record.h"
 
@@ -27,6 +28,7 @@ public:
     std::vector<Record> records;
     std::vector<InnocuousForm> innocuous;  ///< every other instruction
     std::vector<Profile> profiles;
+    std::vector<Abi> abis;                 ///< hypercall interfaces, by file name
     std::vector<ExitControl> vmx_controls;
     std::vector<ExitControl> svm_controls;
     std::vector<std::string> retired_ids;
@@ -37,6 +39,7 @@ public:
 
     const Record* find_record(std::string_view id) const;
     const Profile* find_profile(std::string_view id) const;
+    const Abi* find_abi(std::string_view id) const;
     std::optional<AtomIndex> find_atom(std::string_view id) const;
     std::optional<ResourceIndex> find_resource(std::string_view id) const;
 

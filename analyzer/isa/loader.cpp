@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "isa/abi_reader.h"
 #include "isa/json_reader.h"
 #include "isa/record_reader.h"
 
@@ -241,7 +242,7 @@ LoadOutcome load_database(const std::vector<SpecFile>& files) {
     database.version = hex16(version);
 
     using Reader = void (*)(const JsonCursor&, Database&);
-    const std::array<std::pair<std::string_view, Reader>, 7> passes = {{
+    const std::array<std::pair<std::string_view, Reader>, 8> passes = {{
         {"trapline.resources/1", read_resources},
         {"trapline.atoms/1", read_atoms},
         {"trapline.exits/1",
@@ -257,6 +258,12 @@ LoadOutcome load_database(const std::vector<SpecFile>& files) {
         {"trapline.isa-family/1", read_family},
         {"trapline.innocuous/1", read_innocuous},
         {"trapline.profile/1", read_profile},
+        {"trapline.abi/1",
+         [](const JsonCursor& root, Database& db) {
+             Abi abi = read_abi(root);
+             if (root.file() != "abi/" + abi.id + ".json") root.refuse("interface \"" + abi.id + "\" stands in a file of another name");
+             db.abis.push_back(std::move(abi));
+         }},
     }};
     for (const auto& [schema, reader] : passes)
         for (const ParsedFile& file : parsed)
