@@ -64,7 +64,7 @@ public:
         const PlanDocument plan = patch::plan_operations(scan, database_);
         const auto critical = static_cast<std::size_t>(std::count_if(scan.findings.begin(), scan.findings.end(), [](const Finding& f) { return f.critical; }));
         const auto unplanned = static_cast<std::size_t>(
-            std::count_if(plan.sites.begin(), plan.sites.end(), [](const PlannedSite& site) { return site.critical && site.technique == "unplanned"; }));
+            std::count_if(plan.sites.begin(), plan.sites.end(), [](const PlannedSite& site) { return site.critical && site.technique == Technique::unplanned; }));
         ++totals_.images;
         totals_.findings += scan.findings.size();
         totals_.critical += critical;

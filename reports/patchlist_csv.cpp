@@ -23,7 +23,7 @@ void write_patchlist_csv(const PlanDocument& plan, const Sink& sink) {
     for (const PlannedSite& site : plan.sites) {
         sink(fmt::format("{},{},{},{},{},{},{}\n", hex_address(site.address), csv_field(function_of(site)), csv_field(site.source_file),
                          site.source_file.empty() ? std::string() : std::to_string(site.source_line), csv_field(site.text),
-                         csv_field(site.operation), csv_field(site.technique)));
+                         csv_field(site.operation), to_string(site.technique)));
     }
 }
 

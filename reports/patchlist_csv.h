@@ -5,7 +5,7 @@
 #include <string>
 
 #include "reports/sink.h"
-#include "scan/finding.h"
+#include "patch/plan.h"
 
 namespace trapline::reports {
 

@@ -28,7 +28,7 @@ Json site_to_json(const PlannedSite& site) {
             {"critical", site.critical},
             {"evidence", to_string(site.evidence)},
             {"operation", site.operation},
-            {"technique", site.technique},
+            {"technique", to_string(site.technique)},
             {"why", site.why}};
 }
 
@@ -48,14 +48,18 @@ PlannedSite site_from_json(const Json& value, const std::string& pointer, const 
     reader.read("critical", site.critical);
     read_evidence(reader, site.evidence);
     reader.read("operation", site.operation);
-    reader.read("technique", site.technique);
+    std::string technique;
+    std::vector<std::string_view> techniques;
+    for (const Technique candidate : kAllTechniques) techniques.push_back(to_string(candidate));
+    reader.read_word("technique", technique, techniques);
+    site.technique = parse_technique(technique).value_or(Technique::unplanned);
     reader.read("why", site.why);
     reader.finish();
     return site;
 }
 
-std::uint64_t count_of(const std::map<std::string, std::uint64_t>& counts, std::string_view key) {
-    const auto found = counts.find(std::string(key));
+std::uint64_t count_of(const std::map<Technique, std::uint64_t>& counts, Technique key) {
+    const auto found = counts.find(key);
     return found == counts.end() ? 0 : found->second;
 }
 
@@ -64,7 +68,7 @@ std::uint64_t count_of(const std::map<std::string, std::uint64_t>& counts, std::
 void write_plan_json(const PlanDocument& plan, const Sink& sink) {
     const PlanTally counts = tally(plan);
     Json techniques = Json::object();
-    for (const auto& [technique, count] : counts.techniques) techniques[technique] = count;
+    for (const auto& [technique, count] : counts.techniques) techniques[std::string(to_string(technique))] = count;
     DocumentWriter out(sink);
     out.member("schema", kPlanSchema);
     out.member("program_version", plan.program_version);
@@ -73,7 +77,7 @@ void write_plan_json(const PlanDocument& plan, const Sink& sink) {
     out.member("image", {{"name", plan.image}, {"sha256", plan.sha256}, {"build_id", plan.build_id}});
     out.member("totals", {{"sites", plan.sites.size()},
                           {"critical", counts.critical},
-                          {"unplanned", count_of(counts.techniques, kUnplanned)},
+                          {"unplanned", count_of(counts.techniques, Technique::unplanned)},
                           {"unplanned_critical", counts.left_critical},
                           {"by_technique", std::move(techniques)}});
     out.list("sites", plan.sites.size(), [&](std::size_t i) { return site_to_json(plan.sites[i]); });
@@ -104,14 +108,14 @@ Result<PlanDocument> parse_plan_json(std::string_view text, const std::string& n
     const Json* sites = reader.array("sites");
     for (std::size_t i = 0; sites != nullptr && i < sites->size() && status; ++i) {
         plan.sites.push_back(site_from_json((*sites)[i], fmt::format("/sites/{}", i), name, status));
-        ++plan.by_technique[plan.sites.back().technique];
+        ++plan.by_technique[std::string(to_string(plan.sites.back().technique))];
     }
     if (const Json* value = reader.object("totals")) {
         ObjectReader totals(*value, "/totals", name, status);
         const PlanTally counts = tally(plan);
         const std::pair<std::string_view, std::uint64_t> expected[] = {{"sites", plan.sites.size()},
                                                                        {"critical", counts.critical},
-                                                                       {"unplanned", count_of(counts.techniques, kUnplanned)},
+                                                                       {"unplanned", count_of(counts.techniques, Technique::unplanned)},
                                                                        {"unplanned_critical", counts.left_critical}};
         for (const auto& [key, count] : expected) {
             std::uint64_t found = 0;

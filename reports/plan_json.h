@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "reports/sink.h"
-#include "scan/finding.h"
+#include "patch/plan.h"
 #include "support/error.h"
 
 namespace trapline::reports {

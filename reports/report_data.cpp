@@ -85,7 +85,7 @@ std::string make_report_data(const ScanDocument& scan, const PlanDocument* plan,
                              strings.index_of(finding.decode_mode), to_hex(finding.bytes), strings.index_of(finding.text),
                              strings.index_of(finding.mnemonic), strings.index_of(finding.form), strings.index_of(finding.privileged), flags_of(finding),
                              static_cast<unsigned>(finding.evidence), strings.index_of(context_text(finding)), strings.index_of(source_text(finding)),
-                             site ? strings.index_of(site->operation) : 0, site ? strings.index_of(site->technique) : 0, site ? strings.index_of(site->why) : 0);
+                             site ? strings.index_of(site->operation) : 0, site ? strings.index_of(std::string(to_string(site->technique))) : 0, site ? strings.index_of(site->why) : 0);
     }
     for (const FunctionCount& function : counts.functions) {
         std::string mnemonics;

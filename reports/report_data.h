@@ -5,6 +5,7 @@
 #include <string>
 
 #include "reports/tally.h"
+#include "patch/plan.h"
 #include "scan/finding.h"
 
 namespace trapline::reports {

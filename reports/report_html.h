@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "patch/plan.h"
 #include "scan/finding.h"
 
 namespace trapline::reports {

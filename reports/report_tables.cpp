@@ -160,13 +160,13 @@ std::string render_techniques(const PlanDocument* plan) {
     for (const auto& [technique, count] : counts.techniques) {
         const auto found = counts.critical_techniques.find(technique);
         const std::uint64_t critical = found == counts.critical_techniques.end() ? 0 : found->second;
-        out += fmt::format("<tr>{}{}{}</tr>\n", row_head(technique, false), number_cell(critical, technique == kUnplanned ? "bad" : ""), number_cell(count - critical));
+        out += fmt::format("<tr>{}{}{}</tr>\n", row_head(to_string(technique), false), number_cell(critical, technique == Technique::unplanned ? "bad" : ""), number_cell(count - critical));
     }
     out += kCloseTable;
     out += "</div><div><h3>By operation</h3>\n" + open_table("Sites by operation", {{"Operation"}, {"Critical", true}, {"All", true}, {"Techniques"}});
     for (const OperationCount& operation : counts.operations) {
         std::string techniques;
-        for (const auto& [technique, count] : operation.techniques) techniques += fmt::format("{}{} {}", techniques.empty() ? "" : ", ", html_text(technique), grouped(count));
+        for (const auto& [technique, count] : operation.techniques) techniques += fmt::format("{}{} {}", techniques.empty() ? "" : ", ", to_string(technique), grouped(count));
         out += fmt::format("<tr>{}{}{}<td>{}</td></tr>\n", row_head(operation.operation.empty() ? "(none named)" : operation.operation), number_cell(operation.critical),
                            number_cell(operation.sites), techniques);
     }

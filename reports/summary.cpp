@@ -159,7 +159,7 @@ void patching(Page& page, const PlanDocument& plan) {
     for (const auto& [technique, count] : counts.techniques) {
         const auto critical = counts.critical_techniques.find(technique);
         const std::uint64_t critical_count = critical == counts.critical_techniques.end() ? 0 : critical->second;
-        page.row(printable(technique), count, fmt::format("{} critical", grouped(critical_count)));
+        page.row(to_string(technique), count, fmt::format("{} critical", grouped(critical_count)));
     }
     page.heading(fmt::format("Left: {} site{}, {} critical", grouped(counts.left_sites), counts.left_sites == 1 ? "" : "s", grouped(counts.left_critical)));
     if (counts.left.empty()) page.line("  Every site has a technique.", Ink::good);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 
+#include "patch/plan.h"
 #include "scan/finding.h"
 
 namespace trapline::reports {

@@ -181,7 +181,7 @@ PlanTally tally(const PlanDocument& plan) {
             ++tally.critical_techniques[site.technique];
             ++operation.critical;
         }
-        if (site.technique != kUnplanned) continue;
+        if (site.technique != Technique::unplanned) continue;
         LeftCount& group = left[{site.form, site.why}];
         if (group.sites++ == 0) group.example = &site;
         ++tally.left_sites;

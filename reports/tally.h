@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "patch/plan.h"
 #include "scan/finding.h"
 
 namespace trapline::reports {
@@ -113,7 +114,7 @@ std::vector<std::pair<std::string, std::uint64_t>> most_first(const std::map<std
 /// One kind of work of a plan: what operation its sites ask for, and by which technique.
 struct OperationCount {
     std::string operation;
-    std::map<std::string, std::uint64_t> techniques;
+    std::map<Technique, std::uint64_t> techniques;
     std::uint64_t sites = 0, critical = 0;
 };
 /// Sites a plan leaves as they are, for one reason.
@@ -123,14 +124,11 @@ struct LeftCount {
     const PlannedSite* example = nullptr;  ///< points into the tallied plan
 };
 struct PlanTally {
-    std::map<std::string, std::uint64_t> techniques, critical_techniques;
+    std::map<Technique, std::uint64_t> techniques, critical_techniques;
     std::vector<OperationCount> operations;  ///< most critical sites first, then most sites, then by name
-    std::vector<LeftCount> left;             ///< technique "unplanned"; most critical sites first
+    std::vector<LeftCount> left;             ///< technique unplanned; most critical sites first
     std::uint64_t critical = 0, left_sites = 0, left_critical = 0;
 };
 PlanTally tally(const PlanDocument& plan);
-
-/// The technique of sites that the plan leaves (patch::Technique::unplanned).
-inline constexpr std::string_view kUnplanned = "unplanned";
 
 }  // namespace trapline::reports

@@ -13,8 +13,8 @@ import sys
 
 EVERYTHING = "*"
 # Result documents: plain data that renderers may see.
-DOCUMENTS = {"scan/finding.h"}
-PLAN_DOCUMENT = {"scan/finding.h"}
+DOCUMENTS = {"scan/finding.h", "patch/plan.h"}
+PLAN_DOCUMENT = {"scan/finding.h", "patch/plan.h"}
 MODULES = {
     "support": set(),
     "isa": {"support"},

@@ -64,7 +64,7 @@ Choice choose(const Finding& site, const isa::Record* record) {
         return {Technique::unplanned, "It shares its bytes with another instruction, so neither can be rewritten alone." + because};
     }
     if (std::find(kFlagOperations.begin(), kFlagOperations.end(), how.hypercall) != kFlagOperations.end())
-        return {Technique::inline_flags, traps_by_itself(site)
+        return {Technique::inline_code, traps_by_itself(site)
                                              ? "It would trap by itself, but the virtual flags in place cost a thousandth of a trap."
                                              : "The virtual flags stand in for the real ones." + because};
     if (traps_by_itself(site)) return {Technique::trap, trap_reason(site)};
@@ -81,25 +81,32 @@ Choice choose(const Finding& site, const isa::Record* record) {
                                            site.symbol, because)};
 }
 
-}  // namespace
-
-std::string_view to_string(Technique technique) {
-    switch (technique) {
-        case Technique::inline_flags: return "inline";
-        case Technique::direct: return "direct";
-        case Technique::absorb: return "absorb";
-        case Technique::breakpoint: return "breakpoint";
-        case Technique::trap: return "trap";
-        case Technique::unplanned: return "unplanned";
-    }
-    return "unknown";
+/// What a VMM does that cannot have a stub there. INT3 fits wherever any byte may be written.
+Technique fallback_of(const Finding& site, Technique technique) {
+    if (traps_by_itself(site) || technique == Technique::trap) return Technique::trap;
+    return technique == Technique::unplanned ? Technique::unplanned : Technique::breakpoint;
 }
+
+/// The files that the plan speaks of. A scan of several parts carries the facts of the last one only (merge_parts).
+std::vector<PlanImage> parts_of(const ScanDocument& scan) {
+    std::vector<PlanImage> parts;
+    for (const SectionSummary& section : scan.sections) {
+        if (!parts.empty() && parts.back().part == section.part) continue;
+        parts.push_back({section.part, "", "", "", 0, false});
+    }
+    if (parts.empty()) parts.emplace_back();
+    parts.back() = {parts.back().part, scan.sha256, scan.build_id, scan.architecture, scan.size, scan.relocatable};
+    return parts;
+}
+
+}  // namespace
 
 PlanDocument plan_operations(const ScanDocument& scan, const isa::Database& database) {
     PlanDocument plan;
     plan.image = scan.image;
     plan.sha256 = scan.sha256;
     plan.build_id = scan.build_id;
+    plan.parts = parts_of(scan);
     plan.profile = scan.profile;
     plan.database_version = scan.database_version;
     plan.program_version = scan.program_version;
@@ -108,23 +115,28 @@ PlanDocument plan_operations(const ScanDocument& scan, const isa::Database& data
         const isa::Record* record = database.find_record(finding.form);
         Choice choice = choose(finding, record);
         PlannedSite site;
+        site.number = static_cast<std::uint32_t>(plan.sites.size());
         site.address = finding.address;
+        site.file_offset = finding.file_offset;
         site.part = finding.part;
         site.section = finding.section;
         site.symbol = finding.symbol;
         site.symbol_offset = finding.symbol_offset;
         site.source_file = finding.source_file;
         site.source_line = finding.source_line;
+        site.mode = finding.decode_mode;
         site.text = finding.text;
         site.mnemonic = finding.mnemonic;
         site.form = finding.form;
         if (record != nullptr) site.operation = record->virtualization.hypercall;
-        site.technique = to_string(choice.technique);
+        site.technique = choice.technique;
+        site.fallback = fallback_of(finding, choice.technique);
         site.why = std::move(choice.why);
         site.bytes = finding.bytes;
         site.critical = finding.critical;
+        site.privileged = finding.privileged;
         site.evidence = finding.evidence;
-        ++plan.by_technique[site.technique];
+        ++plan.by_technique[std::string(to_string(site.technique))];
         plan.sites.push_back(std::move(site));
     }
     return plan;

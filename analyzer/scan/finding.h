@@ -85,22 +85,4 @@ struct ScanDocument {
 /// Makes one document of the scans of a bzImage's parts, in the order given; facts are those of the payload (the last).
 ScanDocument merge_parts(std::string image, std::vector<ScanDocument> parts);
 
-/// One critical or privileged site and what would be done about it. (The complete plan of a later version extends it.)
-struct PlannedSite {
-    std::uint64_t address = 0;
-    std::string part, section, symbol;
-    std::uint64_t symbol_offset = 0;
-    std::string source_file;
-    std::uint32_t source_line = 0;
-    std::string text, mnemonic, form, operation, technique, why;
-    std::vector<std::uint8_t> bytes;
-    bool critical = false;
-    Evidence evidence = Evidence::swept;
-};
-struct PlanDocument {
-    std::string image, sha256, build_id, profile, database_version, program_version;
-    std::vector<PlannedSite> sites;
-    std::map<std::string, std::uint64_t> by_technique;
-};
-
 }  // namespace trapline

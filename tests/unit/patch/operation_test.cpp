@@ -36,44 +36,44 @@ PlannedSite plan_one(const Finding& site) {
     scan.findings = {site};
     const PlanDocument plan = patch::plan_operations(scan, database());
     REQUIRE(plan.sites.size() == 1);
-    CHECK(plan.by_technique == std::map<std::string, std::uint64_t>{{plan.sites[0].technique, 1}});
+    CHECK(plan.by_technique == std::map<std::string, std::uint64_t>{{std::string(to_string(plan.sites[0].technique)), 1}});
     CHECK_FALSE(plan.sites[0].why.empty());
     return plan.sites[0];
 }
 
 TEST_CASE("plan: room decides between direct, absorb and breakpoint") {
-    CHECK(plan_one(critical("sgdt_m16_64", 8)).technique == "direct");
-    CHECK(plan_one(critical("sgdt_m16_64", 5)).technique == "direct");
-    CHECK(plan_one(critical("sgdt_m16_64", 4)).technique == "absorb");
+    CHECK(plan_one(critical("sgdt_m16_64", 8)).technique == Technique::direct);
+    CHECK(plan_one(critical("sgdt_m16_64", 5)).technique == Technique::direct);
+    CHECK(plan_one(critical("sgdt_m16_64", 4)).technique == Technique::absorb);
     CHECK(plan_one(critical("sgdt_m16_64", 4)).operation == "store_descriptor_table");
 
     Finding lonely = critical("sgdt_m16_64", 4);
     lonely.symbol.clear();
-    CHECK(plan_one(lonely).technique == "breakpoint");
+    CHECK(plan_one(lonely).technique == Technique::breakpoint);
 
     Finding short16 = critical("sgdt_m16_32", 3);
     short16.mode = "16";
-    CHECK(plan_one(short16).technique == "direct");  // E9 rel16 takes three bytes
+    CHECK(plan_one(short16).technique == Technique::direct);  // E9 rel16 takes three bytes
 }
 
 TEST_CASE("plan: what a kernel table speaks of is not moved") {
     for (const char* kind : {"alternative-original", "alternative-replacement", "exception-table", "jump-label"}) {
         Finding site = critical("verw_m16", 3);
         site.context.push_back({kind, ""});
-        CHECK(plan_one(site).technique == "breakpoint");
+        CHECK(plan_one(site).technique == Technique::breakpoint);
     }
     Finding site = critical("verw_m16", 3);
     site.context.push_back({"init", ""});
-    CHECK(plan_one(site).technique == "absorb");
+    CHECK(plan_one(site).technique == Technique::absorb);
 }
 
 TEST_CASE("plan: the virtual flags are used in place, even where the instruction would trap") {
-    CHECK(plan_one(critical("popf_o64", 1)).technique == "inline");
+    CHECK(plan_one(critical("popf_o64", 1)).technique == Technique::inline_code);
     CHECK(plan_one(critical("popf_o64", 1)).operation == "set_flags");
     Finding cli = critical("cli", 1);
     cli.privileged = "cond:EFLAGS.IOPL";
     cli.critical = false;
-    CHECK(plan_one(cli).technique == "inline");
+    CHECK(plan_one(cli).technique == Technique::inline_code);
     CHECK(plan_one(cli).operation == "interrupts_off");
 }
 
@@ -81,32 +81,32 @@ TEST_CASE("plan: what traps is left to trap") {
     Finding hlt = critical("hlt", 1);
     hlt.privileged = "yes";
     hlt.critical = false;
-    CHECK(plan_one(hlt).technique == "trap");
+    CHECK(plan_one(hlt).technique == Technique::trap);
     CHECK(plan_one(hlt).operation == "halt");
 
     Finding rdtsc = critical("rdtsc", 2);
     rdtsc.privileged = "cond:CR4.TSD";
-    CHECK(plan_one(rdtsc).technique == "absorb");  // the VMM does not set TSD
+    CHECK(plan_one(rdtsc).technique == Technique::absorb);  // the VMM does not set TSD
     rdtsc.critical = false;
-    CHECK(plan_one(rdtsc).technique == "trap");    // it does
+    CHECK(plan_one(rdtsc).technique == Technique::trap);    // it does
     CHECK(plan_one(rdtsc).why.find("CR4.TSD") != std::string::npos);
 }
 
 TEST_CASE("plan: overlapping instructions cannot be rewritten") {
     Finding site = critical("sgdt_m16_64", 8);
     site.evidence = Evidence::hidden;
-    CHECK(plan_one(site).technique == "unplanned");
+    CHECK(plan_one(site).technique == Technique::unplanned);
     site.form = "popf_o64";
-    CHECK(plan_one(site).technique == "unplanned");
+    CHECK(plan_one(site).technique == Technique::unplanned);
     site.form = "hlt";
     site.privileged = "yes";
     site.critical = false;
-    CHECK(plan_one(site).technique == "trap");
+    CHECK(plan_one(site).technique == Technique::trap);
 }
 
 TEST_CASE("plan: a form that the database does not have is unplanned") {
     const PlannedSite site = plan_one(critical("no_such_form", 8));
-    CHECK(site.technique == "unplanned");
+    CHECK(site.technique == Technique::unplanned);
     CHECK(site.why.find("no_such_form") != std::string::npos);
 }
 

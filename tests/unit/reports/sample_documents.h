@@ -3,6 +3,7 @@
 // and SGDT are Robin and Irvine's sensitive, unprivileged instructions (USENIX Security 2000, table 2).
 #pragma once
 
+#include "patch/plan.h"
 #include "scan/finding.h"
 
 namespace trapline::tests {
@@ -72,7 +73,7 @@ inline PlanDocument make_plan(const ScanDocument& scan) {
     plan.profile = scan.profile;
     plan.database_version = scan.database_version;
     plan.program_version = scan.program_version;
-    const char* const techniques[] = {"inline", "inline", "trap", "trap", "unplanned"};
+    constexpr Technique techniques[] = {Technique::inline_code, Technique::inline_code, Technique::trap, Technique::trap, Technique::unplanned};
     for (std::size_t i = 0; i < scan.findings.size(); ++i) {
         const Finding& finding = scan.findings[i];
         PlannedSite site;
@@ -92,7 +93,7 @@ inline PlanDocument make_plan(const ScanDocument& scan) {
         site.bytes = finding.bytes;
         site.critical = finding.critical;
         site.evidence = finding.evidence;
-        ++plan.by_technique[site.technique];
+        ++plan.by_technique[std::string(to_string(site.technique))];
         plan.sites.push_back(site);
     }
     return plan;

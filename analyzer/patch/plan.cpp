@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// The names of the plan document's words.
+#include "patch/plan.h"
+
+namespace trapline {
+
+std::string_view to_string(Technique technique) {
+    switch (technique) {
+        case Technique::inline_code: return "inline";
+        case Technique::direct: return "direct";
+        case Technique::absorb: return "absorb";
+        case Technique::springboard: return "springboard";
+        case Technique::breakpoint: return "breakpoint";
+        case Technique::trap: return "trap";
+        case Technique::translate: return "translate";
+        case Technique::interpret: return "interpret";
+        case Technique::by_hand: return "by-hand";
+        case Technique::unplanned: return "unplanned";
+    }
+    return "unknown";
+}
+
+std::optional<Technique> parse_technique(std::string_view text) {
+    for (const Technique technique : kAllTechniques)
+        if (to_string(technique) == text) return technique;
+    return std::nullopt;
+}
+
+std::string_view to_string(FlagsLiveness liveness) {
+    switch (liveness) {
+        case FlagsLiveness::dead: return "dead";
+        case FlagsLiveness::live: return "live";
+        case FlagsLiveness::unknown: return "unknown";
+    }
+    return "unknown";
+}
+
+std::optional<FlagsLiveness> parse_flags_liveness(std::string_view text) {
+    for (const FlagsLiveness liveness : kAllFlagsLiveness)
+        if (to_string(liveness) == text) return liveness;
+    return std::nullopt;
+}
+
+}  // namespace trapline
