@@ -31,6 +31,10 @@ std::string_view to_string(TableKind kind) {
         case TableKind::call_site: return "call-site";
         case TableKind::ibt_endbr: return "ibt-endbr";
         case TableKind::static_call: return "static-call";
+        case TableKind::static_call_trampoline: return "static-call-trampoline";
+        case TableKind::function_trace: return "function-trace";
+        case TableKind::bug: return "bug";
+        case TableKind::interrupt_gate: return "interrupt-gate";
     }
     return "?";
 }

@@ -58,6 +58,10 @@ enum class TableKind : std::uint8_t {
     call_site,                ///< .call_sites
     ibt_endbr,                ///< .ibt_endbr_seal
     static_call,              ///< .static_call_sites
+    static_call_trampoline,   ///< code of a __SCT__ symbol, which the kernel rewrites
+    function_trace,           ///< __mcount_loc: a call or NOP that ftrace rewrites
+    bug,                      ///< __bug_table: the trap handler looks the address up
+    interrupt_gate,           ///< an entry of a table from which the kernel fills its IDT (`code` = the handler's first byte)
 };
 std::string_view to_string(TableKind kind);  ///< as findings' `context` names it: "alternative-replacement", ...
 
@@ -68,6 +72,22 @@ struct TableEntry {
     std::optional<VirtAddr> peer; ///< the other address, by kind
     SectionIndex peer_section = 0;///< section of `peer`; meaningless without it
     std::string detail;           ///< e.g. "feature 9*32+20" for alternatives; empty otherwise
+    /// Of alternatives: where the entry of .altinstructions itself lies, and its bytes (its layout); size 0 otherwise.
+    SectionIndex entry_section = 0;
+    VirtAddr entry_address;
+    std::uint8_t entry_size = 0;
+};
+
+/// A field that a linker, the boot code or the module loader adjusts by where something comes to lie.
+struct RelocationSlot {
+    SectionIndex section = 0;     ///< of the field
+    VirtAddr address;             ///< of its first byte
+    std::uint8_t size = 0;        ///< 1, 2, 4 or 8 bytes
+    bool pc_relative = false;
+    std::uint32_t type = 0;       ///< R_386_* or R_X86_64_*; 0 for the table behind a kernel's payload
+    std::uint32_t symbol = 0;     ///< index in the file's symbol table; 0 for that table
+    std::int64_t addend = 0;      ///< of a RELA entry
+    std::uint64_t file_offset = 0;///< of the entry itself in the innermost file
 };
 
 /// A code address known from outside the instruction stream.
@@ -82,6 +102,7 @@ struct Image {
     Format format = Format::raw;
     std::string architecture;            ///< "x86_64" or "i386"
     bool relocatable = false;            ///< ET_REL: addresses are section-relative
+    bool physical_entry = false;         ///< the entry is a physical address: what it leads to first runs before paging
     std::string build_id;                ///< hex; empty when there is none
     std::string sha256;                  ///< of the innermost file, hex
     std::uint64_t size = 0;              ///< of the innermost file
@@ -91,6 +112,7 @@ struct Image {
     SymbolSource symbol_source = SymbolSource::none;
     std::vector<TableEntry> tables;      ///< sorted by section, code.begin
     std::vector<CodePointer> pointers;   ///< sorted by section, address; no repeats
+    std::vector<RelocationSlot> slots;   ///< in executable sections, sorted by section, address
     std::vector<std::string> notes;      ///< what could not be understood, for people ("kallsyms not found: ...")
     std::vector<std::string> facts;      ///< what was recognised and by which sign ("kallsyms: 156123 symbols, ...")
     std::vector<SectionIndex> by_address;  ///< the sections in order of address; built by index_sections

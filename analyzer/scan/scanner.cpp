@@ -54,7 +54,7 @@ public:
         const TableEdges edges(image_, places, sections_);
         const TableContext tables(image_);
 
-        const int jobs = options_.jobs > 0 ? options_.jobs : tbb::info::default_concurrency();
+        const int jobs = job_count();
         // An arena alone is held to one thread for each processor, with a warning from oneTBB.
         const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(jobs));
         tbb::task_arena arena(jobs);
@@ -70,7 +70,17 @@ public:
         return std::move(document_);
     }
 
+    /// Hands the swept and descended sections over. Once, after run.
+    CodeFacts take_facts() {
+        const int jobs = job_count();
+        const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(jobs));
+        tbb::task_arena arena(jobs);
+        return arena.execute([&] { return CodeFacts(image_, std::move(sections_), decoder_); });
+    }
+
 private:
+    int job_count() const { return options_.jobs > 0 ? options_.jobs : tbb::info::default_concurrency(); }
+
     void describe_image() {
         document_.image = image_.name;
         document_.format = image::to_string(image_.format);
@@ -304,6 +314,13 @@ private:
 ScanDocument scan(const image::Image& image, const isa::Database& database, const classify::TagTable& tags,
                   const ScanOptions& options) {
     return Scan(image, database, tags, options).run();
+}
+
+ScanWithFacts scan_with_facts(const image::Image& image, const isa::Database& database, const classify::TagTable& tags,
+                              const ScanOptions& options) {
+    Scan work(image, database, tags, options);
+    ScanDocument document = work.run();
+    return {std::move(document), work.take_facts()};
 }
 
 }  // namespace trapline::scan

@@ -7,6 +7,7 @@
 
 #include "classify/tags.h"
 #include "image/image.h"
+#include "scan/code_facts.h"
 #include "scan/finding.h"
 
 namespace trapline::scan {
@@ -24,5 +25,15 @@ struct ScanOptions {
 /// The result does not depend on the number of jobs.
 ScanDocument scan(const image::Image& image, const isa::Database& database, const classify::TagTable& tags,
                   const ScanOptions& options);
+
+struct ScanWithFacts {
+    ScanDocument document;
+    CodeFacts facts;
+};
+
+/// The same scan, and what a rewriter must know besides. The image must outlive the facts; everything else may go.
+/// With ScanOptions::section the facts speak of those sections alone, which is not enough for a plan.
+ScanWithFacts scan_with_facts(const image::Image& image, const isa::Database& database, const classify::TagTable& tags,
+                              const ScanOptions& options);
 
 }  // namespace trapline::scan

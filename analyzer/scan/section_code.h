@@ -44,6 +44,8 @@ public:
     bool is_padding(std::uint64_t offset) const { return (cell(offset) & (kFlagged | kLength)) == kFlagged; }
     /// Says that the swept instruction falls through, is no landmark and was not reached before: the descent just passes.
     bool is_plain(std::uint64_t offset) const { return (cell(offset) & (kReached | kTransfer | kLandmark)) == 0; }
+    /// Says whether the swept instruction that starts here may send control elsewhere than to the next one.
+    bool may_transfer(std::uint64_t offset) const { return cell(offset) & kTransfer; }
     bool is_landmark(std::uint64_t offset) const { return cell(offset) & kLandmark; }
     bool is_reached(std::uint64_t offset) const { return cell(offset) & kReached; }
 

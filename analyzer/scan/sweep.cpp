@@ -26,6 +26,10 @@ bool names_instruction_start(image::TableKind kind) {
         case image::TableKind::call_site:
         case image::TableKind::ibt_endbr:
         case image::TableKind::static_call:
+        case image::TableKind::static_call_trampoline:
+        case image::TableKind::function_trace:
+        case image::TableKind::bug:
+        case image::TableKind::interrupt_gate:
             return false;
     }
     return false;

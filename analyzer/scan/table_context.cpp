@@ -27,6 +27,10 @@ std::string_view peer_role(image::TableKind kind) {
         case image::TableKind::return_site:
         case image::TableKind::call_site:
         case image::TableKind::ibt_endbr:
+        case image::TableKind::static_call_trampoline:
+        case image::TableKind::function_trace:
+        case image::TableKind::bug:
+        case image::TableKind::interrupt_gate:
             return "";
     }
     return "";
