@@ -29,7 +29,7 @@ std::optional<AbiFit> parse_abi_fit(std::string_view text);
 enum class AbiMeans : std::uint8_t {
     hypercall,    ///< a call of the VMM by number
     memory,       ///< an access to memory that the VMM shares with the guest
-    instruction,  ///< an instruction that the VMM emulates: one that traps, or one behind a prefix that makes it trap
+    instruction,  ///< an instruction: as it is, trapped and emulated, or behind a prefix that makes it trap
 };
 
 struct AbiCall {
@@ -38,7 +38,7 @@ struct AbiCall {
     std::optional<std::uint32_t> number;          ///< of a hypercall
     std::string command;                          ///< "MMUEXT_NEW_BASEPTR"; empty where the call has no commands
     std::optional<std::uint32_t> command_number;
-    std::optional<std::uint32_t> offset, size;    ///< of memory: bytes from the start of the structure before the dot
+    std::optional<std::uint32_t> offset, size;    ///< of memory: bytes from the start of the structure before the first dot, in 64-bit code
 };
 
 /// What stands in for one operation (Virtualization::hypercall of a record).

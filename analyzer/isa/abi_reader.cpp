@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON to Abi. Numbers that people know in hexadecimal (addresses, offsets) are strings "0x...".
+// JSON to Abi. Addresses and offsets are strings "0x..."; other numbers may be, where people know
+// them in hexadecimal.
 #include "isa/abi_reader.h"
 
 #include <algorithm>
@@ -11,23 +12,28 @@ namespace trapline::isa {
 
 namespace {
 
-constexpr std::array<std::string_view, 7> kDocuments = {"executor-abi", "xen-public", "xen-source", "linux-source", "intel-sdm-3", "amd-apm-2", "vmi"};
+constexpr std::array<std::string_view, 5> kDocuments = {"executor-abi", "xen-public", "xen-source", "pvm-spec", "pvm-header"};
 
-std::uint64_t read_hex(const JsonCursor& parent, std::string_view key, std::uint64_t limit) {
-    const auto found = parent.member(key, true);
-    const auto text = found ? found->string() : std::nullopt;
+std::uint64_t parse_hex(const JsonCursor& cursor, std::uint64_t limit) {
+    const auto text = cursor.string();
     if (!text) return 0;
     std::uint64_t value = 0;
     const char* const end = text->data() + text->size();
     const auto parsed = text->starts_with("0x") && text->size() > 2 ? std::from_chars(text->data() + 2, end, value, 16)
                                                                     : std::from_chars_result{text->data(), std::errc::invalid_argument};
     if (parsed.ec == std::errc{} && parsed.ptr == end && value <= limit) return value;
-    found->refuse("found \"" + *text + "\", expected hex such as 0xFE000000 that fits its place");
+    cursor.refuse("found \"" + *text + "\", expected hex such as 0xFE000000 that fits its place");
     return 0;
+}
+
+std::uint64_t read_hex(const JsonCursor& parent, std::string_view key, std::uint64_t limit) {
+    const auto found = parent.member(key, true);
+    return found ? parse_hex(*found, limit) : 0;
 }
 
 std::optional<std::uint32_t> read_number(const JsonCursor& parent, std::string_view key, bool required, int low = 0, int high = std::numeric_limits<int>::max()) {
     const auto found = parent.member(key, required);
+    if (found && found->value().is_string()) return static_cast<std::uint32_t>(parse_hex(*found, static_cast<std::uint64_t>(high)));
     const auto value = found ? found->integer(low, high) : std::nullopt;
     return value ? std::optional(static_cast<std::uint32_t>(*value)) : std::nullopt;
 }

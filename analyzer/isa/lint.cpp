@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "isa/abi_lint.h"
 #include "isa/format.h"
 
 namespace trapline::isa {
@@ -115,6 +116,7 @@ std::vector<Error> lint(const Database& database, const std::vector<SpecFile>& f
     check_ids(database, errors);
     check_slots(database, errors);
     check_content(database, errors);
+    for (Error& error : lint_abis(database)) errors.push_back(std::move(error));
     for (const SpecFile& file : files) {
         const auto formatted = format_spec(file.path, file.text);
         if (!formatted) {
