@@ -12,6 +12,8 @@ find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(CAPSTONE REQUIRED IMPORTED_TARGET capstone)
 find_package(ZLIB REQUIRED)
+find_package(LibLZMA REQUIRED)
+pkg_check_modules(LZ4 REQUIRED IMPORTED_TARGET liblz4)
 find_package(OpenSSL 3 REQUIRED)
 
 # LLVM as a shared library: linking its static archives takes minutes on two cores.

@@ -33,6 +33,8 @@ LIBRARIES = {
     "llvm/": ["analyzer/decode/llvm_*.cpp", "analyzer/image/*.cpp"],
     "archive": ["analyzer/image/*"],
     "zlib.h": ["analyzer/image/lzo.cpp"],
+    "lzma": ["analyzer/image/compress.cpp"],
+    "lz4hc": ["analyzer/image/compress.cpp"],
     "valijson/": ["analyzer/isa/schema_check.cpp"],
     "nlohmann/": ["analyzer/isa/json_reader.h", "analyzer/isa/format.cpp", "analyzer/isa/schema_check.cpp", "reports/*", "cli/*"],
     "tbb/": ["analyzer/scan/*.cpp", "executor/*", "cli/*"],

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a plan must fulfil before a single byte of a file is written.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "image/elf_reader.h"
+#include "patch/plan.h"
+#include "patch/rewrite_writer.h"
+
+namespace trapline::patch {
+
+/// The code that the stubs of a plan amount to: one run, the gaps between stubs filled with INT3.
+struct StubArea {
+    std::uint64_t address = 0;  ///< of the first byte; 0 in a relocatable file, where addresses are offsets in the area
+    Buffer bytes;               ///< empty when the plan has no stubs
+};
+
+/// One write of the plan with its place in the file.
+struct CheckedWrite {
+    const PlanWrite* write = nullptr;
+    const PlanPatch* patch = nullptr;
+    std::uint32_t section = 0;  ///< ELF section index
+};
+
+/// A plan that fits one ELF file.
+struct CheckedPlan {
+    std::vector<CheckedWrite> writes;  ///< by file offset
+    StubArea stubs;
+};
+
+/// Holds the plan against the file and itself: the file is the plan's by SHA-256; every write lies inside one section
+/// that has bytes, at the address that the plan says, over the bytes that the plan expects; no two writes overlap; stubs
+/// lie in a range that the plan reserves for them, clear of each other and of the image; numbers that refer to other
+/// parts of the plan exist. Fails with `inconsistent`, `refused` or `malformed`, naming place, found and expected; the first
+/// fault found is the one told. `elf` is the file's headers, `sha256` its hash.
+Result<CheckedPlan> check_plan(const PlanDocument& plan, Bytes file, const image::ElfFile& elf, const std::string& sha256,
+                               const std::string& name);
+
+}  // namespace trapline::patch
