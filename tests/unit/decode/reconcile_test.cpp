@@ -62,6 +62,8 @@ TEST_CASE("reconcile: instructions of records and others", "[decode]") {
         {"f20f01ff", k64, 4, "pvalidate", true},
         {"f00f20c0", k64, 4, "mov", true},             // MOV CR8 on AMD
         {"0f2004", k64, 3, "mov", true},               // ModRM.mod is ignored; LLVM rejects it
+        {"0f01c1", k16r, 3, "vmcall", true},           // an unrestricted guest's way out of real mode
+        {"0f01d7", k16p, 3, "enclu", true},            // #GP(0) from 16-bit code, not #UD
         {"f1", k64, 1, "int1", true},                  // LLVM rejects it
         {"6207", k32, 2, "bound", true},
         {"0fb9cc", k64, 3, "ud1", true},               // Capstone: two bytes
@@ -102,7 +104,7 @@ TEST_CASE("reconcile: what processors reject", "[decode]") {
         {"0f24d8", k32},
         {"63c0", k16r},      // ARPL in real mode
         {"0f00c0", k16r},    // SLDT in real mode
-        {"0f01c1", k16r},    // VMCALL in real mode
+        {"0f01c2", k16r},    // VMLAUNCH in real mode
         {"06", k64},         // PUSH ES
         {"9a112233445566", k64},
         {"62c0", k32},       // BOUND with a register, too short for EVEX
