@@ -148,7 +148,7 @@ bool fits(std::uint64_t value, const Field& field, bool is_64) {
     const std::int64_t limit = std::int64_t{1} << (bits - 1);
     const bool in_signed = as_signed >= -limit && as_signed < limit;
     // 32-bit arithmetic wraps: on i386 every difference of two addresses has its field.
-    if (!is_64 && field.bytes == 4) return value >> 32 == 0 || in_signed;
+    if (!is_64 && field.bytes == 4) return field.relative || value >> 32 == 0 || in_signed;
     return field.is_signed ? in_signed : value >> bits == 0 || (in_signed && field.bytes < 4);
 }
 
@@ -200,7 +200,9 @@ private:
     Status apply(const llvm::object::RelocationRef& relocation) {
         const std::optional<Field> field = field_of(relocation.getType(), is_64_);
         if (!field) return fail(ErrorCode::unsupported, fmt::format("relocation type {} at {:#x}", relocation.getType(), relocation.getOffset()));
-        const auto symbol = value_of(*relocation.getSymbol());
+        // A `.set` name that is a number leaves a relocation without a symbol: the number stands in the addend.
+        const auto named = relocation.getSymbol();
+        const auto symbol = named == object_.symbol_end() ? Result<std::uint64_t>(0) : value_of(*named);
         if (!symbol) return tl::unexpected(symbol.error());
         const std::uint64_t offset = relocation.getOffset();
         TRAPLINE_ASSERT(offset + field->bytes <= out_.bytes.size(), "LLVM relocates a field outside its section");

@@ -95,7 +95,7 @@ struct AbiArea {
 ///   {label.NAME}                a label of the template's own, defined by a line `{label.NAME}:`
 ///   {next}                      a label behind the last line, which the template does not define
 /// Addresses are best replaced by symbols that a `.set` behind the code defines: the assembler takes a number after `jmp`
-/// for nothing, and one after `rip +` for a displacement.
+/// for nothing, and one after `rip +` for a displacement. In 32-bit code they are signed 32-bit numbers.
 struct AbiTemplate {
     std::vector<std::string> forms;      ///< ids of records; empty for the hypercall that serves all others
     std::string title;                   ///< "virtual interrupt flag off"

@@ -63,6 +63,12 @@ TEST_CASE("assembler: references are resolved at the base", "[decode]") {
     CHECK(hex_of(".byte 0xea\n.long here\n.word 8\nhere:", k32, 0x8000) == "ea078000000800");
     CHECK(hex_of(".att_syntax\nljmp $8, $here\nhere:", k32, 0x8000) == "ea078000000800");
 
+    // A number behind the code is reached like a label: jmp rel32, mov [rip + rel32].
+    CHECK(hex_of("jmp there\n.set there, -0x10000", k64, 0xffffffffffe00000) == "e9fbff1e00");
+    CHECK(hex_of("jmp there\n.set there, 0x9000", k32, 0x8000) == "e9fb0f0000");
+    CHECK(hex_of(".code64\nmov dword ptr [rip + there], 5\n.set there, -0x1fff000", k32, 0xfc000000) == "c705f60f000205000000");
+    CHECK(hex_of("mov dword ptr [rip + there], 5\n.set there, 0x9000", k64, 0x8000) == "c705f60f000005000000");
+
     const auto assembled = assemble(".set answer, 42\nnop\nthere: ret", k64, VirtAddr{0x100});
     REQUIRE(assembled.has_value());
     CHECK(assembled->symbols.at("there") == 0x101);
