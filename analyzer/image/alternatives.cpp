@@ -101,11 +101,16 @@ void load_alternatives(ElfWork& work, const TableFields& fields, const TableSpan
             continue;
         }
         const std::string detail = feature_text(*entry);
-        if (!add_table_entry(work, TableKind::alternative_original, entry->original, entry->original_length, entry->replacement, detail))
-            return;
-        if (entry->replacement && !add_table_entry(work, TableKind::alternative_replacement, *entry->replacement,
-                                                   entry->replacement_length, entry->original, detail))
-            return;
+        const auto add = [&](TableKind kind, const Place& code, std::uint64_t length, std::optional<Place> peer) {
+            if (!add_table_entry(work, kind, code, length, peer, detail)) return false;
+            TableEntry& added = work.image.tables.back();
+            added.entry_section = span.section;
+            added.entry_address = work.image.sections[span.section].address + span.offset + i * size;
+            added.entry_size = static_cast<std::uint8_t>(size);
+            return true;
+        };
+        if (!add(TableKind::alternative_original, entry->original, entry->original_length, entry->replacement)) return;
+        if (entry->replacement && !add(TableKind::alternative_replacement, *entry->replacement, entry->replacement_length, entry->original)) return;
     }
     if (lost != 0) work.image.notes.push_back(fmt::format(".altinstructions: {} of {} entries do not make sense", lost, count));
 }

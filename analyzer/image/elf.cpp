@@ -142,6 +142,13 @@ void settle_pointers(Image& image) {
                    pointers.end());
 }
 
+void settle_slots(Image& image) {
+    const auto before = [](const RelocationSlot& a, const RelocationSlot& b) {
+        return std::tuple(a.section, a.address, a.file_offset) < std::tuple(b.section, b.address, b.file_offset);
+    };
+    if (!std::is_sorted(image.slots.begin(), image.slots.end(), before)) std::sort(image.slots.begin(), image.slots.end(), before);
+}
+
 }  // namespace
 
 std::optional<SectionIndex> ElfWork::image_section(std::uint32_t elf_section) const {
@@ -235,11 +242,15 @@ Result<Image> open_elf(const Layer& layer, const OpenOptions& options) {
     // Hashing takes as long as all that follows and needs nothing of it.
     std::future<std::string> sha256 = std::async(std::launch::async, [&layer] { return sha256_hex(layer.bytes()); });
     if (!image.relocatable)
-        if (const auto entry = entry_place(work)) work.add_pointer(*entry, CodePointer::Origin::entry);
+        if (const auto entry = entry_place(work)) {
+            work.add_pointer(*entry, CodePointer::Origin::entry);
+            image.physical_entry = entry->address.value != work.elf.entry;
+        }
     if (Status done = load_symbols(work); !done) return tl::unexpected(done.error());
     if (Status done = load_relocations(work); !done) return tl::unexpected(done.error());
     // Without relocations of its own or appended, a data word is the only sign of a function that nothing calls.
     const bool has_boot_relocations = load_boot_relocations(work);
+    settle_slots(image);
     load_kernel_tables(work);
     if (!image.relocatable && !has_boot_relocations) load_data_pointers(work);
     settle_pointers(image);

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// inline: the code that stands in for the instruction takes its place, NOPs and dead filler behind it included.
+//
+// Safe because: the bytes are the site's own, of NOPs that only the site hands control to, and of filler that nothing leads
+// to (window.h); the template is shorter or as long; it uses no stack and no register that the instruction does not; a
+// template that always leaves for the VMM gains nothing here and is left to the other tactics.
+#include <fmt/format.h>
+
+#include "patch/tactics/tactic.h"
+
+namespace trapline::patch {
+
+Proposal propose_inline(const PlanContext& context, scan::CodePlace site) {
+    auto insn = read_instruction(context.facts, site);
+    const auto number = context.sites.find(site);
+    if (!insn || number == context.sites.end()) return {std::nullopt, "no instruction of the sweep stands here"};
+    const auto code = context.templates.find(*insn, context.planned[number->second].form);
+    if (!code) return {std::nullopt, code.error().describe()};
+    if (*code == nullptr) return {std::nullopt, "the interface has no code for it"};
+    if ((*code)->source->calls_vmm) return {std::nullopt, "the operation needs the VMM"};
+    std::string why;
+    auto window = try_window(context, site, (*code)->bytes.size(), site.offset, why);
+    if (!window) return {std::nullopt, fmt::format("its {} bytes of code have no room: {}", (*code)->bytes.size(), why)};
+    if (window->holds_neighbours() || window->items.front().insn.site != number->second)
+        return {std::nullopt, fmt::format("its {} bytes of code do not fit without moving neighbours", (*code)->bytes.size())};
+    for (std::size_t i = 1; i < window->items.size(); ++i)
+        if (window->items[i].code != nullptr) return {std::nullopt, "another site stands where its code would"};
+    Draft draft{Technique::inline_code, Entry::in_place, std::move(*window), {}, {}, {}};
+    draft.window.evidence.push_back(fmt::format("{} bytes of code in {} bytes of room", (*code)->bytes.size(), draft.window.size()));
+    return {std::move(draft), {}};
+}
+
+}  // namespace trapline::patch

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ways to make a site reach the VMM, in the order in which they are tried. Each has a file of its own, with what has to
+// be true for it to be safe at the file's head.
+#pragma once
+
+#include <span>
+
+#include "patch/window.h"
+
+namespace trapline::patch {
+
+/// How control comes from a window to what stands in for it.
+enum class Entry : std::uint8_t {
+    jump,         ///< JMP rel32 to the stub in the window itself
+    short_jump,   ///< JMP rel8 in the window, to a JMP rel32 on the springboard
+    in_place,     ///< the template itself stands in the window; there is no stub
+    alternative,  ///< the entry of .altinstructions is pointed at a jump to the stub
+    breakpoint,   ///< INT3; there is no stub
+};
+
+/// What a tactic proposes. Nothing is claimed or written yet.
+struct Draft {
+    Technique technique = Technique::unplanned;
+    Entry entry = Entry::jump;
+    Window window;
+    std::optional<scan::CodePlace> springboard;        ///< five bytes that nothing else uses, or the second half of `evicted`
+    std::optional<Window> evicted;                     ///< neighbours that make room for a springboard; they get a stub too
+    std::vector<const image::TableEntry*> alternatives;///< the replacements that are redirected
+};
+
+struct Proposal {
+    std::optional<Draft> draft;
+    std::string refusal;  ///< why there is none: one sentence without a full stop
+};
+
+struct Tactic {
+    Technique technique;
+    Proposal (*propose)(const PlanContext& context, scan::CodePlace site);
+};
+
+Proposal propose_inline(const PlanContext& context, scan::CodePlace site);
+Proposal propose_direct(const PlanContext& context, scan::CodePlace site);
+Proposal propose_absorb(const PlanContext& context, scan::CodePlace site);
+Proposal propose_springboard(const PlanContext& context, scan::CodePlace site);
+Proposal propose_breakpoint(const PlanContext& context, scan::CodePlace site);
+
+/// The replacement of an alternative is never run where it stands: for sites in it this is the only tactic besides INT3.
+Proposal propose_alternative(const PlanContext& context, scan::CodePlace site);
+
+/// Those that put code in the place of a site, cheapest first.
+std::span<const Tactic> code_tactics();
+
+}  // namespace trapline::patch
