@@ -32,9 +32,10 @@ struct Slots {
     std::uint64_t known = 0;    // slots that lie in a section
     std::uint64_t code = 0;     // those that hold an address of code
     std::vector<Place> targets;
+    std::vector<RelocationSlot> in_code;
 };
 
-Slots read_slots(const ElfWork& work, ByteView table, const List& list, int width) {
+Slots read_slots(const ElfWork& work, ByteView table, const List& list, std::uint8_t width) {
     Slots slots;
     for (std::uint64_t i = list.begin; i < list.end; ++i) {
         const std::uint32_t entry = *table.get<std::uint32_t>(4 * i);
@@ -43,6 +44,8 @@ Slots read_slots(const ElfWork& work, ByteView table, const List& list, int widt
         const auto slot = work.place_of(address);
         if (!slot) continue;
         ++slots.known;
+        if (work.is_code(*slot))
+            slots.in_code.push_back({slot->section, slot->address, width, false, 0, 0, 0, work.elf.end + 4 * i, {}, 0});
         const Section& in = work.image.sections[slot->section];
         const ByteView view(in.bytes);
         const std::uint64_t at = slot->address - in.address;
@@ -87,8 +90,16 @@ bool load_boot_relocations(ElfWork& work) {
                         work.elf.end, known, entries));
         return false;
     }
-    for (const Slots* slots : {&wide, &narrow})
+    const auto keep = [&](const std::vector<RelocationSlot>& slots) { work.image.slots.insert(work.image.slots.end(), slots.begin(), slots.end()); };
+    for (const Slots* slots : {&wide, &narrow}) {
         for (const Place& target : slots->targets) work.add_pointer(target, CodePointer::Origin::relocation);
+        keep(slots->in_code);
+    }
+    if (lists.size() == 3) {
+        Slots inverse = read_slots(work, table, lists[1], 4);
+        for (RelocationSlot& slot : inverse.in_code) slot.pc_relative = true;
+        keep(inverse.in_code);
+    }
     work.image.facts.push_back(fmt::format("relocation table behind the ELF at {:#x}: {} slots in {} lists, {} hold addresses of code",
                                            work.elf.end, entries, lists.size(), wide.code + narrow.code));
     return true;

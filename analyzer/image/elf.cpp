@@ -244,7 +244,7 @@ Result<Image> open_elf(const Layer& layer, const OpenOptions& options) {
     if (!image.relocatable)
         if (const auto entry = entry_place(work)) {
             work.add_pointer(*entry, CodePointer::Origin::entry);
-            image.physical_entry = entry->address.value != work.elf.entry;
+            image.physical_offset = entry->address.value - work.elf.entry;
         }
     if (Status done = load_symbols(work); !done) return tl::unexpected(done.error());
     if (Status done = load_relocations(work); !done) return tl::unexpected(done.error());

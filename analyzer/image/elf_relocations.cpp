@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <map>
+#include <utility>
 
 #include "image/elf.h"
+#include "image/relocation_types.h"
 
 namespace trapline::image {
 namespace {
@@ -62,18 +64,38 @@ private:
         const auto entries = read_elf_relocations(work_.layer.bytes(), index, work_.layer.name);
         if (!entries) return tl::unexpected(entries.error());
         if (Status ready = use_symbols(section.link, index); !ready) return ready;
-        for (const ElfRelocation& entry : *entries) {
+        for (std::size_t i = 0; i < entries->size(); ++i) {
+            const ElfRelocation& entry = (*entries)[i];
             const Value value = value_of(entry.type, work_.is_64_bit_code());
-            if (value == Value::other) continue;
             std::optional<Place> field;
             if (work_.image.relocatable)
                 field = Place{*work_.image_section(section.info), {entry.offset}};
             else
                 field = work_.place_of(entry.offset);
             if (!field) continue;
-            if (const auto target = resolve(entry, value, *field)) use(*field, *target, value);
+            const auto target = value == Value::other ? std::nullopt : resolve(entry, value, *field);
+            add_slot(entry, *field, section.offset + i * (section.size / entries->size()), target);
+            if (target) use(*field, *target, value);
         }
         return {};
+    }
+
+    void add_slot(const ElfRelocation& entry, const Place& field, std::uint64_t file_offset, const std::optional<Place>& target) {
+        if (!work_.is_code(field)) return;
+        const auto shape = relocation_field(entry.type, work_.is_64_bit_code());
+        if (!shape) {
+            if (std::exchange(noted_unknown_, true)) return;
+            work_.image.notes.push_back(fmt::format("relocation type {} at {:#x} of {} is not known; no target is taken from it", entry.type,
+                                                    field.address.value, work_.image.sections[field.section].name));
+            return;
+        }
+        if (shape->size == 0) return;
+        RelocationSlot slot{field.section, field.address, shape->size, shape->pc_relative, entry.type, entry.symbol, entry.addend, file_offset, {}, 0};
+        if (target && work_.image.relocatable) {
+            slot.target = target->address;
+            slot.target_section = target->section;
+        }
+        work_.image.slots.push_back(slot);
     }
 
     // The relocation sections of one file link to one table of each kind; many tables would only waste time.
@@ -139,6 +161,7 @@ private:
     ElfWork& work_;
     std::map<std::uint32_t, std::vector<ElfSymbol>> tables_;  // by ELF section index
     const std::vector<ElfSymbol>* symbols_ = nullptr;
+    bool noted_unknown_ = false;
 };
 
 }  // namespace

@@ -82,12 +82,16 @@ struct TableEntry {
 struct RelocationSlot {
     SectionIndex section = 0;     ///< of the field
     VirtAddr address;             ///< of its first byte
-    std::uint8_t size = 0;        ///< 1, 2, 4 or 8 bytes
-    bool pc_relative = false;
+    std::uint8_t size = 0;        ///< 1, 2, 4 or 8 bytes; 16 for a TLS descriptor
+    bool pc_relative = false;     ///< its value is a distance from the field, or (type 0) from a per-CPU area that stays
     std::uint32_t type = 0;       ///< R_386_* or R_X86_64_*; 0 for the table behind a kernel's payload
     std::uint32_t symbol = 0;     ///< index in the file's symbol table; 0 for that table
     std::int64_t addend = 0;      ///< of a RELA entry
     std::uint64_t file_offset = 0;///< of the entry itself in the innermost file
+    /// In a relocatable file, symbol plus addend, where the symbol is defined there. An instruction's PC-relative operand
+    /// names this plus the bytes from the field to the instruction's end.
+    std::optional<VirtAddr> target;
+    SectionIndex target_section = 0;  ///< section of `target`; meaningless without it
 };
 
 /// A code address known from outside the instruction stream.
@@ -102,7 +106,7 @@ struct Image {
     Format format = Format::raw;
     std::string architecture;            ///< "x86_64" or "i386"
     bool relocatable = false;            ///< ET_REL: addresses are section-relative
-    bool physical_entry = false;         ///< the entry is a physical address: what it leads to first runs before paging
+    std::uint64_t physical_offset = 0;   ///< of a kernel that is entered at a physical address: linked address minus that one
     std::string build_id;                ///< hex; empty when there is none
     std::string sha256;                  ///< of the innermost file, hex
     std::uint64_t size = 0;              ///< of the innermost file

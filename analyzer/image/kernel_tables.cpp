@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
-#include <unordered_map>
 
 namespace trapline::image {
 namespace {
@@ -35,40 +34,6 @@ constexpr std::array kPointTables = {
     PointTable{".ibt_endbr_seal", "__ibt_endbr_seal", "__ibt_endbr_seal_end", TableKind::ibt_endbr, 4, 4, false},
     // include/linux/static_call_types.h: {s32 addr, s32 key}; the key is data.
     PointTable{".static_call_sites", "__start_static_call_sites", "__stop_static_call_sites", TableKind::static_call, 8, 8, false},
-};
-
-// Finds tables by section name, else between two symbols.
-class TableFinder {
-public:
-    explicit TableFinder(const ElfWork& work) : work_(work) {
-        for (SectionIndex i = 0; i < work.image.sections.size(); ++i)
-            if (!work.image.sections[i].executable) sections_[work.image.sections[i].name].push_back(i);
-        for (const Symbol& symbol : work.image.symbols)
-            if (symbol.name.starts_with("__")) symbols_.try_emplace(symbol.name, &symbol);
-    }
-
-    std::vector<TableSpan> find(std::string_view section, std::string_view start, std::string_view stop) const {
-        std::vector<TableSpan> spans;
-        if (const auto named = sections_.find(section); named != sections_.end()) {
-            // A relocatable file may hold several of one name; a linked one has one.
-            for (const SectionIndex i : named->second) spans.push_back({i, 0, work_.image.sections[i].bytes.size()});
-            return spans;
-        }
-        const auto first = symbols_.find(start);
-        const auto last = symbols_.find(stop);
-        if (work_.image.relocatable || first == symbols_.end() || last == symbols_.end()) return spans;
-        const Symbol& begin = *first->second;
-        const Section& in = work_.image.sections[begin.section];
-        const std::uint64_t offset = begin.address - in.address;
-        const std::uint64_t end = last->second->address - in.address;  // wraps, and then fails the test, if it is before
-        if (end > offset && end <= in.bytes.size()) spans.push_back({begin.section, offset, end - offset});
-        return spans;
-    }
-
-private:
-    const ElfWork& work_;
-    std::unordered_map<std::string_view, std::vector<SectionIndex>> sections_;
-    std::unordered_map<std::string_view, const Symbol*> symbols_;
 };
 
 void load_points(ElfWork& work, const TableFields& fields, const PointTable& table, const TableSpan& span) {
@@ -116,6 +81,30 @@ void load_paravirt(ElfWork& work, const TableFields& fields, const TableSpan& sp
 
 }  // namespace
 
+TableFinder::TableFinder(const ElfWork& work) : work_(work) {
+    for (SectionIndex i = 0; i < work.image.sections.size(); ++i)
+        if (!work.image.sections[i].executable) sections_[work.image.sections[i].name].push_back(i);
+    for (const Symbol& symbol : work.image.symbols)
+        if (symbol.name.starts_with("__")) symbols_.try_emplace(symbol.name, &symbol);
+}
+
+std::vector<TableSpan> TableFinder::find(std::string_view section, std::string_view start, std::string_view stop) const {
+    std::vector<TableSpan> spans;
+    if (const auto named = sections_.find(section); named != sections_.end()) {
+        for (const SectionIndex i : named->second) spans.push_back({i, 0, work_.image.sections[i].bytes.size()});
+        return spans;
+    }
+    const auto first = symbols_.find(start);
+    const auto last = symbols_.find(stop);
+    if (work_.image.relocatable || first == symbols_.end() || last == symbols_.end()) return spans;
+    const Symbol& begin = *first->second;
+    const Section& in = work_.image.sections[begin.section];
+    const std::uint64_t offset = begin.address - in.address;
+    const std::uint64_t end = last->second->address - in.address;  // wraps, and then fails the test, if it is before
+    if (end > offset && end <= in.bytes.size()) spans.push_back({begin.section, offset, end - offset});
+    return spans;
+}
+
 std::optional<Place> TableFields::relocated(SectionIndex section, std::uint64_t offset) const {
     const Place field{section, {offset}};
     const auto found = std::lower_bound(work_.fields.begin(), work_.fields.end(), field,
@@ -149,13 +138,18 @@ std::optional<Place> TableFields::relative_code(SectionIndex section, std::uint6
     return place;
 }
 
-bool add_table_entry(ElfWork& work, TableKind kind, const Place& code, std::uint64_t length, std::optional<Place> peer,
-                     std::string detail) {
+bool append_table_entry(ElfWork& work, TableEntry entry) {
     if (work.image.tables.size() >= kMaxEntries) {
         constexpr std::string_view kFull = "kernel tables: more entries than are kept";
         if (work.image.notes.empty() || work.image.notes.back() != kFull) work.image.notes.emplace_back(kFull);
         return false;
     }
+    work.image.tables.push_back(std::move(entry));
+    return true;
+}
+
+bool add_table_entry(ElfWork& work, TableKind kind, const Place& code, std::uint64_t length, std::optional<Place> peer,
+                     std::string detail) {
     TableEntry entry;
     entry.kind = kind;
     entry.section = code.section;
@@ -163,10 +157,10 @@ bool add_table_entry(ElfWork& work, TableKind kind, const Place& code, std::uint
     if (peer) {
         entry.peer = peer->address;
         entry.peer_section = peer->section;
-        work.add_pointer(*peer, CodePointer::Origin::table);
     }
     entry.detail = std::move(detail);
-    work.image.tables.push_back(std::move(entry));
+    if (!append_table_entry(work, std::move(entry))) return false;
+    if (peer) work.add_pointer(*peer, CodePointer::Origin::table);
     work.add_pointer(code, CodePointer::Origin::table);
     return true;
 }
@@ -191,6 +185,7 @@ void load_kernel_tables(ElfWork& work) {
         }
         for (const TableSpan& span : spans) load_points(work, fields, table, span);
     }
+    load_patched_places(work, fields, finder);
     std::stable_sort(work.image.tables.begin(), work.image.tables.end(), [](const TableEntry& a, const TableEntry& b) {
         return std::tuple(a.section, a.code.begin) < std::tuple(b.section, b.code.begin);
     });

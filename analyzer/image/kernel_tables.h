@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "image/elf.h"
@@ -15,6 +16,19 @@ namespace trapline::image {
 struct TableSpan {
     SectionIndex section = 0;
     std::uint64_t offset = 0, size = 0;  ///< inside the section's bytes
+};
+
+/// Finds tables by section name, else between two symbols.
+class TableFinder {
+public:
+    explicit TableFinder(const ElfWork& work);
+    /// A relocatable file may hold several sections of one name; otherwise there is one span at most.
+    std::vector<TableSpan> find(std::string_view section, std::string_view start, std::string_view stop) const;
+
+private:
+    const ElfWork& work_;
+    std::unordered_map<std::string_view, std::vector<SectionIndex>> sections_;
+    std::unordered_map<std::string_view, const Symbol*> symbols_;
 };
 
 /// Reads the fields of one image's tables.
@@ -56,6 +70,14 @@ void load_alternatives(ElfWork& work, const TableFields& fields, const TableSpan
 /// Finds __jump_table by the shape of its entries, in a kernel whose kallsyms holds no data symbols to bound it
 /// (KALLSYMS_ALL off): the longest run of entries whose code is a patchable nop or jump. Nothing below 8 entries.
 std::optional<TableSpan> find_jump_table(const ElfWork& work, const TableFields& fields);
+
+/// Adds the tables that speak of code which the kernel rewrites or looks up by address while it runs: __SCT__ trampolines,
+/// __mcount_loc, __bug_table and the tables behind the IDT. By section, symbols or, in a linked kernel without them, by
+/// the shape of the entries. Makes no code pointers: none of them says that code is executed.
+void load_patched_places(ElfWork& work, const TableFields& fields, const TableFinder& finder);
+
+/// Adds an entry to the image's tables, up to a bound. Says whether there was room.
+bool append_table_entry(ElfWork& work, TableEntry entry);
 
 /// Adds an entry to the image's tables, up to a bound, and its places to the code pointers. Says whether there was room.
 bool add_table_entry(ElfWork& work, TableKind kind, const Place& code, std::uint64_t length, std::optional<Place> peer,

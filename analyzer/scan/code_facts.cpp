@@ -31,12 +31,13 @@ void CodeFacts::collect_protected() {
     for (std::size_t i = 0; i < image_->tables.size(); ++i) {
         const image::TableEntry& entry = image_->tables[i];
         const auto begin = places_.find_in(entry.section, entry.code.begin);
-        if (!begin || entry.code.end <= entry.code.begin) continue;
+        // A gate is a pointer: nobody reads the handler's bytes.
+        if (!begin || entry.code.end <= entry.code.begin || entry.kind == image::TableKind::interrupt_gate) continue;
         const std::uint64_t size = (*sections_)[begin->section].bytes.size();
         ProtectedRange range{*begin, begin->offset + std::min(entry.code.size(), size - begin->offset), entry.kind, i};
         // A LOCK prefix or a call site may have prefixes in front of the byte that the table names.
         if (entry.code.size() == 1) {
-            if (const auto insn = instruction_at(*begin)) {
+            if (const auto insn = (*sections_)[begin->section].map.swept_at(begin->offset)) {
                 range.begin.offset = insn->first;
                 range.end = insn->second;
             }
@@ -54,17 +55,6 @@ void CodeFacts::collect_protected() {
         const CodePlace end{range.begin.section, range.end};
         protected_end_.push_back(protected_end_.empty() ? end : std::max(protected_end_.back(), end));
     }
-}
-
-std::optional<std::pair<std::uint64_t, std::uint64_t>> CodeFacts::instruction_at(CodePlace place) const {
-    const CodeMap& map = (*sections_)[place.section].map;
-    for (std::uint64_t back = 0; back < decode::kMaxInstructionLength && back <= place.offset; ++back) {
-        const auto length = static_cast<std::uint64_t>(map.swept_length(place.offset - back));
-        if (length == 0) continue;
-        if (length <= back) break;  // swept instructions do not overlap, so the nearest start decides
-        return std::pair(place.offset - back, place.offset - back + length);
-    }
-    return std::nullopt;
 }
 
 const CodeTarget* CodeFacts::find_target(CodePlace begin, std::uint64_t end) const {
@@ -102,7 +92,7 @@ std::vector<image::RelocationSlot> CodeFacts::find_slots(CodePlace begin, std::u
 
 std::optional<std::uint64_t> CodeFacts::find_previous(CodePlace place) const {
     if (place.offset == 0) return std::nullopt;
-    const auto insn = instruction_at({place.section, place.offset - 1});
+    const auto insn = (*sections_)[place.section].map.swept_at(place.offset - 1);
     if (!insn || insn->second != place.offset) return std::nullopt;
     return insn->first;
 }

@@ -70,8 +70,6 @@ public:
 
 private:
     void collect_protected();
-    /// The swept instruction that holds a byte: [begin, end); nothing when none does.
-    std::optional<std::pair<std::uint64_t, std::uint64_t>> instruction_at(CodePlace place) const;
 
     const image::Image* image_;
     std::unique_ptr<const std::vector<SectionCode>> sections_;  ///< places_ points to it, also after a move

@@ -40,7 +40,10 @@ public:
     std::vector<CodeTarget> run() {
         tbb::parallel_for(std::size_t{0}, parts_.size(), [&](std::size_t i) { read_instructions(parts_[i]); });
         read_image();
-        read_data();
+        if (image_.relocatable)
+            for (const image::RelocationSlot& slot : image_.slots) read_slot(slot);
+        else
+            read_data();
         return list();
     }
 
@@ -107,10 +110,26 @@ private:
         });
     }
 
+    void read_slot(const image::RelocationSlot& slot) {
+        if (!slot.target) return;
+        if (!slot.pc_relative) return add(places_.find_in(slot.target_section, *slot.target), TargetKind::reference);
+        const auto field = places_.find_in(slot.section, slot.address);
+        if (!field) return;
+        const SectionCode& code = sections_[field->section];
+        const auto insn = code.map.swept_at(field->offset);
+        // Data in a code section: relative to the field itself.
+        const std::uint64_t distance = insn ? insn->second - field->offset : 0;
+        VirtAddr target = *slot.target + distance;
+        if (image_.format == image::Format::elf32) target.value &= 0xFFFFFFFF;
+        const bool is_branch = insn && control_flow(code.bytes.subspan(insn->first, insn->second - insn->first), code.mode, {}).target.has_value();
+        add(places_.find_in(slot.target_section, target), is_branch ? TargetKind::branch : TargetKind::reference);
+    }
+
     void read_image() {
         for (const image::Symbol& symbol : image_.symbols) add(places_.find_in(symbol.section, symbol.address), TargetKind::symbol);
         for (const image::CodePointer& pointer : image_.pointers) add(places_.find_in(pointer.section, pointer.address), kind_of(pointer.origin));
         for (const image::TableEntry& entry : image_.tables) {
+            if (entry.kind == image::TableKind::interrupt_gate) add(places_.find_in(entry.section, entry.code.begin), TargetKind::table);
             if (leads_to_peer(entry.kind) && entry.peer) add(places_.find_in(entry.peer_section, *entry.peer), TargetKind::table);
             if (entry.kind != image::TableKind::alternative_original && entry.kind != image::TableKind::alternative_replacement) continue;
             add(places_.find_in(entry.section, entry.code.begin), TargetKind::table);
@@ -153,7 +172,6 @@ private:
     /// Takes every aligned word of data that is an address of code. load_data_pointers keeps only what looks like the
     /// start of a function, which leaves out the labels of a switch.
     void read_data() {
-        if (image_.relocatable) return;
         const bool wide = std::any_of(sections_.begin(), sections_.end(), [](const SectionCode& code) { return code.mode == Mode::long64; });
         for (const image::Section& section : image_.sections) {
             if (section.executable) continue;

@@ -18,6 +18,16 @@ bool CodeMap::overlaps_swept(std::uint64_t offset, int length) const {
     return false;
 }
 
+std::optional<std::pair<std::uint64_t, std::uint64_t>> CodeMap::swept_at(std::uint64_t offset) const {
+    for (std::uint64_t back = 0; back < decode::kMaxInstructionLength && back <= offset; ++back) {
+        const auto length = static_cast<std::uint64_t>(swept_length(offset - back));
+        if (length == 0) continue;
+        if (length <= back) break;  // swept instructions do not overlap, so the nearest start decides
+        return std::pair(offset - back, offset - back + length);
+    }
+    return std::nullopt;
+}
+
 Mode mode_of(const image::Section& section) {
     switch (section.width) {
         case image::CodeWidth::bits16: return section.real_mode ? Mode::real16 : Mode::protected16;

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "image/image.h"
@@ -51,6 +53,9 @@ public:
 
     /// Says whether [offset, offset + length) shares a byte with a swept instruction that starts elsewhere.
     bool overlaps_swept(std::uint64_t offset, int length) const;
+
+    /// Gives the swept instruction that holds a byte, as [begin, end); nothing when none does.
+    std::optional<std::pair<std::uint64_t, std::uint64_t>> swept_at(std::uint64_t offset) const;
 
 private:
     /// No instruction begins inside padding, so kFlagged without a length says padding.

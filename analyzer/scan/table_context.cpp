@@ -36,6 +36,29 @@ std::string_view peer_role(image::TableKind kind) {
     return "";
 }
 
+/// Says whether readers of a finding are told. The others matter to who moves code: a traced or trapping instruction is
+/// never a finding itself, and what is in a trampoline is a jump.
+bool bears_on_findings(image::TableKind kind) {
+    switch (kind) {
+        case image::TableKind::alternative_original:
+        case image::TableKind::alternative_replacement:
+        case image::TableKind::paravirt_site:
+        case image::TableKind::exception_table:
+        case image::TableKind::jump_label:
+        case image::TableKind::smp_lock:
+        case image::TableKind::retpoline_site:
+        case image::TableKind::return_site:
+        case image::TableKind::call_site:
+        case image::TableKind::ibt_endbr:
+        case image::TableKind::static_call: return true;
+        case image::TableKind::static_call_trampoline:
+        case image::TableKind::function_trace:
+        case image::TableKind::bug:
+        case image::TableKind::interrupt_gate: return false;
+    }
+    return false;
+}
+
 std::string detail_of(const image::TableEntry& entry) {
     std::string detail;
     if (entry.peer && !peer_role(entry.kind).empty())
@@ -48,7 +71,7 @@ std::string detail_of(const image::TableEntry& entry) {
 
 TableContext::TableContext(const image::Image& image) : image_(&image) {
     for (const image::TableEntry& entry : image.tables)
-        if (entry.code.begin < entry.code.end && entry.code.size() <= kMaxSpan) entries_.push_back(&entry);
+        if (bears_on_findings(entry.kind) && entry.code.begin < entry.code.end && entry.code.size() <= kMaxSpan) entries_.push_back(&entry);
     const auto key = [](const image::TableEntry* entry) { return std::tuple(entry->section, entry->code.begin); };
     if (!std::is_sorted(entries_.begin(), entries_.end(), [&](const auto* a, const auto* b) { return key(a) < key(b); }))
         std::stable_sort(entries_.begin(), entries_.end(), [&](const auto* a, const auto* b) { return key(a) < key(b); });
