@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace trapline::patch {
 namespace {
 
@@ -93,10 +95,11 @@ struct DraftWriter::Job {
             if (!stub) return Failure(stub.error());
             const auto evicted = add_stub(*draft.evicted);
             if (!evicted) return Failure(evicted.error());
-            auto bytes = jump(draft.evicted->begin, *evicted, kJumpBytes);
-            const auto second = jump(*draft.springboard, *stub, draft.evicted->size() - kJumpBytes);
+            const std::uint64_t distance = draft.springboard->offset - draft.evicted->begin.offset;
+            auto bytes = jump(draft.evicted->begin, *evicted, draft.evicted->size());
+            const auto second = jump(*draft.springboard, *stub, kJumpBytes);
             if (!bytes || !second) return Failure(bytes ? second.error() : bytes.error());
-            bytes->insert(bytes->end(), second->begin(), second->end());
+            std::copy(second->begin(), second->end(), bytes->begin() + static_cast<std::ptrdiff_t>(distance));
             put(draft.evicted->begin, std::move(*bytes), "springboard");
         } else {
             const auto stub = add_stub(draft.window);
@@ -104,6 +107,10 @@ struct DraftWriter::Job {
             auto bytes = jump(*draft.springboard, *stub, kJumpBytes);
             if (!bytes) return Failure(bytes.error());
             put(*draft.springboard, std::move(*bytes), "springboard");
+        }
+        if (draft.punned) {
+            put(draft.window.begin, {kJumpRel8}, "short-jump");
+            return {};
         }
         const std::int64_t distance = static_cast<std::int64_t>(draft.springboard->offset) - static_cast<std::int64_t>(draft.window.begin.offset + kShortJumpBytes);
         std::vector<std::uint8_t> bytes = {kJumpRel8, static_cast<std::uint8_t>(distance)};

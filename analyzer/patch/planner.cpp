@@ -7,10 +7,8 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
 
 #include "patch/draft_writer.h"
-#include "patch/early_code.h"
 #include "patch/flags_liveness.h"
 #include "patch/tactics/tactic.h"
 
@@ -35,7 +33,9 @@ std::string technique_reason(const Draft& draft) {
     switch (draft.entry) {
         case Entry::in_place: return "The operation itself fits the room at the site.";
         case Entry::alternative: return "It stands in the replacement of an alternative, which becomes a jump to a stub.";
-        case Entry::short_jump: return draft.evicted ? "A short jump leads to room from which neighbours were evicted." : "A short jump leads to a jump in filler.";
+        case Entry::short_jump:
+            if (draft.punned) return "A short jump whose displacement is the next instruction's first byte leads to a jump to the stub.";
+            return draft.evicted ? "A short jump leads to room from which neighbours were evicted." : "A short jump leads to a jump in filler.";
         case Entry::breakpoint: return "Only INT3 fits.";
         case Entry::jump: break;
     }
@@ -60,7 +60,6 @@ public:
         first_ = plan_.sites.size();
         for (const Finding& finding : scan.findings)
             if (finding.critical || finding.privileged != "no") add_site(finding);
-        early_ = find_early_code(facts);
         const PlanContext context{facts, room_, sites_, plan_.sites, templates_};
         std::vector<std::uint32_t> order;
         for (std::uint32_t i = static_cast<std::uint32_t>(first_); i < plan_.sites.size(); ++i) order.push_back(i);
@@ -144,8 +143,6 @@ private:
         if (templates_.abi().find_area(*parse_mode(site.mode)) == nullptr) return choose_without_code(context, number, *where);
         if (facts_->image().format == image::Format::bzimage_stub)
             return refuse_code(context, number, *where, "the decompressor runs wherever it is loaded, so nothing in it can jump to a fixed address");
-        if (early_.count(*where) != 0)
-            return refuse_code(context, number, *where, "the entry runs it at its physical address before paging, where a jump to a fixed address goes wrong");
         if (is_replacement(*where)) {
             Proposal proposal = propose_alternative(context, *where);
             if (proposal.draft) return accept(std::move(*proposal.draft));
@@ -198,7 +195,7 @@ private:
     /// Claims the room of a draft and gives its sites their technique.
     void accept(Draft&& draft) {
         const auto id = static_cast<std::uint32_t>(drafts_.size());
-        room_.claim(draft.window.begin, draft.window.end, id);
+        room_.claim(draft.window.begin, draft.claim_end(), id);
         if (draft.evicted) room_.claim(draft.evicted->begin, draft.evicted->end, id);
         else if (draft.springboard) room_.claim(*draft.springboard, draft.springboard->offset + kJumpBytes, id);
         assign(draft, id, draft.technique);
@@ -321,7 +318,6 @@ private:
     std::size_t first_ = 0;
     SiteIndex sites_;
     std::vector<std::optional<scan::CodePlace>> places_;  ///< of the sites from first_ on
-    std::set<scan::CodePlace> early_;
     Room room_;
     std::vector<Draft> drafts_;
 };
@@ -335,6 +331,7 @@ struct Planner::Impl {
     std::unique_ptr<decode::Witness> text;
     PlanDocument plan;
     std::map<Mode, std::uint64_t> next_stub;
+    std::uint64_t physical_offset = 0;
 };
 
 Planner::Planner(const isa::Database& database, const isa::Abi& abi, PlanOptions options) : impl_(std::make_unique<Impl>(database, abi, std::move(options))) {}
@@ -374,6 +371,10 @@ PlanDocument Planner::finish(const std::string& image) {
         const isa::AbiArea* area = abi.find_area(mode);
         if (area == nullptr) continue;
         plan.reserved.push_back({area->stubs.begin.value, area->stubs.end.value, fmt::format("stubs, {}-bit", width_bits(mode))});
+        if (impl_->physical_offset != 0) {
+            const std::uint64_t begin = area->stubs.begin.value - impl_->physical_offset;
+            plan.reserved.push_back({begin, begin + area->stubs.size(), fmt::format("stubs before paging, {}-bit", width_bits(mode))});
+        }
         plan.reserved.push_back({area->gate.value, area->gate.value + isa::kAbiPageBytes, fmt::format("gate, {}-bit", width_bits(mode))});
         plan.reserved.push_back({area->vcpu.value, area->vcpu.value + isa::kAbiPageBytes, fmt::format("vcpu, {}-bit", width_bits(mode))});
         plan.reserved.push_back({area->pending.value, area->pending.value + isa::kAbiPageBytes, fmt::format("pending, {}-bit", width_bits(mode))});

@@ -169,7 +169,9 @@ Result<const TemplateCode*> TemplateAssembler::find(const GuestInstruction& insn
     }
     text += "template_next:\n";
     // Symbols, because the assembler takes a bare number behind `jmp` for nothing and one behind `rip +` for a displacement.
-    for (const auto& [name, value] : symbols) text += fmt::format(".set {}, {}\n", name, static_cast<std::int64_t>(value));
+    // In 32-bit code as signed numbers of 32 bits: LLVM computes displacements with 64.
+    for (const auto& [name, value] : symbols)
+        text += fmt::format(".set {}, {}\n", name, insn.mode == Mode::long64 ? static_cast<std::int64_t>(value) : std::int64_t{static_cast<std::int32_t>(value)});
     const auto with = [&](std::uint32_t site, std::uint32_t resume) {
         std::string filled = text;
         replace_all(filled, "{site}", fmt::format("{:#x}", site));

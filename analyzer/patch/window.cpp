@@ -95,6 +95,10 @@ private:
         return {};
     }
 
+    bool is_site(CodePlace place) const {
+        return std::any_of(window_.items.begin(), window_.items.end(), [&](const WindowItem& item) { return item.insn.place == place && item.code != nullptr; });
+    }
+
     std::string check_surroundings() {
         for (const scan::ProtectedRange* range : context_.facts.find_protected(window_.begin, window_.end)) {
             const bool inside = range->begin.offset <= window_.begin.offset && window_.end <= range->end;
@@ -103,6 +107,11 @@ private:
                 window_.evidence.push_back(fmt::format("inside the original of an alternative [{}, {}), which is replaced whole or not at all",
                                                       address_text(context_.facts, range->begin),
                                                       address_text(context_.facts, {range->begin.section, range->end})));
+                continue;
+            }
+            // A fault of a site is raised by the VMM, at the site's own address: the fixup is found.
+            if (range->kind == image::TableKind::exception_table && is_site(range->begin)) {
+                window_.evidence.push_back(fmt::format("{} is in the exception table: the VMM raises its faults at that address", address_text(context_.facts, range->begin)));
                 continue;
             }
             return fmt::format("{}: {} speaks of it", address_text(context_.facts, range->begin), image::to_string(range->kind));
@@ -136,6 +145,10 @@ bool is_dead_filler(const scan::CodeFacts& facts, CodePlace begin, std::uint64_t
     for (std::uint64_t at = begin.offset; at < end; ++at)
         if (!code.map.is_padding(at)) return false;
     return facts.find_target(begin, end) == nullptr;
+}
+
+bool is_free_filler(const PlanContext& context, CodePlace begin, std::uint64_t end) {
+    return is_dead_filler(context.facts, begin, end) && context.room.is_free(begin, end) && context.facts.find_protected(begin, end).empty();
 }
 
 std::optional<Window> try_window(const PlanContext& context, CodePlace begin, std::uint64_t need, std::optional<std::uint64_t> must_hold,

@@ -34,6 +34,9 @@ struct Window {
 
     std::uint64_t size() const { return end - begin.offset; }
     bool holds_neighbours() const;
+    bool shares_bytes(scan::CodePlace from, std::uint64_t to) const {
+        return begin.section == from.section && from.offset < end && begin.offset < to;
+    }
 };
 
 /// Where a site stands and what it is.
@@ -65,5 +68,8 @@ inline constexpr std::size_t kMostItems = 24;
 
 /// Whether no instruction and no target can lead into [begin, end): filler behind something that does not fall through.
 bool is_dead_filler(const scan::CodeFacts& facts, scan::CodePlace begin, std::uint64_t end);
+
+/// The same, and neither another patch nor a table of the kernel has a byte of it.
+bool is_free_filler(const PlanContext& context, scan::CodePlace begin, std::uint64_t end);
 
 }  // namespace trapline::patch

@@ -32,10 +32,6 @@ std::optional<CodePlace> nearest(const PlanContext& context, CodePlace from, std
     return std::nullopt;
 }
 
-bool shares_bytes(const Window& window, CodePlace begin, std::uint64_t end) {
-    return window.begin.section == begin.section && begin.offset < window.end && window.begin.offset < end;
-}
-
 }  // namespace
 
 Proposal propose_springboard(const PlanContext& context, CodePlace site) {
@@ -45,7 +41,7 @@ Proposal propose_springboard(const PlanContext& context, CodePlace site) {
         draft.springboard = nearest(context, window.begin, kJumpBytes, [&](CodePlace place) {
             const std::uint64_t end = place.offset + kJumpBytes;
             return is_dead_filler(context.facts, place, end) && context.room.is_free(place, end) &&
-                   context.facts.find_protected(place, end).empty() && !shares_bytes(window, place, end);
+                   context.facts.find_protected(place, end).empty() && !window.shares_bytes(place, end);
         });
         if (draft.springboard) return true;
         // Evict: the short jump must reach the second half.
@@ -53,10 +49,10 @@ Proposal propose_springboard(const PlanContext& context, CodePlace site) {
         draft.springboard = nearest(context, window.begin, kJumpBytes, [&](CodePlace place) {
             if (place.offset < kJumpBytes) return false;
             const CodePlace begin{place.section, place.offset - kJumpBytes};
-            if (shares_bytes(window, begin, place.offset + kJumpBytes)) return false;
+            if (window.shares_bytes(begin, place.offset + kJumpBytes)) return false;
             std::string why;
             draft.evicted = try_window(context, begin, 2 * kJumpBytes, std::nullopt, why);
-            if (draft.evicted && shares_bytes(window, begin, draft.evicted->end)) draft.evicted.reset();
+            if (draft.evicted && window.shares_bytes(begin, draft.evicted->end)) draft.evicted.reset();
             return draft.evicted.has_value();
         });
         if (!draft.springboard) nothing_near = "neither dead filler nor neighbours to evict lie in reach of a short jump";

@@ -23,9 +23,13 @@ struct Draft {
     Technique technique = Technique::unplanned;
     Entry entry = Entry::jump;
     Window window;
-    std::optional<scan::CodePlace> springboard;        ///< five bytes that nothing else uses, or the second half of `evicted`
+    std::optional<scan::CodePlace> springboard;        ///< five bytes that nothing else uses, or such bytes of `evicted`
     std::optional<Window> evicted;                     ///< neighbours that make room for a springboard; they get a stub too
     std::vector<const image::TableEntry*> alternatives;///< the replacements that are redirected
+    bool punned = false;                               ///< the short jump's displacement is the next instruction's first byte
+
+    /// Where the bytes end that must stay as this draft leaves them.
+    std::uint64_t claim_end() const { return punned ? window.begin.offset + kShortJumpBytes : window.end; }
 };
 
 struct Proposal {
@@ -42,6 +46,7 @@ Proposal propose_inline(const PlanContext& context, scan::CodePlace site);
 Proposal propose_direct(const PlanContext& context, scan::CodePlace site);
 Proposal propose_absorb(const PlanContext& context, scan::CodePlace site);
 Proposal propose_springboard(const PlanContext& context, scan::CodePlace site);
+Proposal propose_pun(const PlanContext& context, scan::CodePlace site);
 Proposal propose_breakpoint(const PlanContext& context, scan::CodePlace site);
 
 /// The replacement of an alternative is never run where it stands: for sites in it this is the only tactic besides INT3.

@@ -12,6 +12,7 @@ std::span<const Tactic> code_tactics() {
         Tactic{Technique::direct, propose_direct},
         Tactic{Technique::absorb, propose_absorb},
         Tactic{Technique::springboard, propose_springboard},
+        Tactic{Technique::springboard, propose_pun},
     };
     return kTactics;
 }
