@@ -63,11 +63,19 @@ public:
         const PlanContext context{facts, room_, sites_, plan_.sites, templates_};
         std::vector<std::uint32_t> order;
         for (std::uint32_t i = static_cast<std::uint32_t>(first_); i < plan_.sites.size(); ++i) order.push_back(i);
-        // Hot sites choose first; the rest in the order of the file.
-        std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) { return plan_.sites[a].executions > plan_.sites[b].executions; });
+        // Hot sites choose first, then what has to be patched, each in the order of the file.
+        std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+            return std::pair(plan_.sites[a].executions, plan_.sites[a].critical) > std::pair(plan_.sites[b].executions, plan_.sites[b].critical);
+        });
+        // Springboards take room away from the sites themselves, so they come when all others have theirs.
         std::uint64_t done = 0;
+        std::vector<std::uint32_t> left;
         for (const std::uint32_t number : order) {
-            choose(context, number);
+            if (!choose(context, number)) left.push_back(number);
+            else if (options_.progress) options_.progress(++done, order.size());
+        }
+        for (const std::uint32_t number : left) {
+            if (!plan_.sites[number].patch && !try_tactics(context, number, room_making_tactics())) give_up(context, number, *place(number));
             if (options_.progress) options_.progress(++done, order.size());
         }
         write();
@@ -129,55 +137,64 @@ private:
         return !runs_once(site.section) || site.executions >= kHotExecutions;
     }
 
-    void choose(const PlanContext& context, std::uint32_t number) {
+    /// Gives a site its technique. False where only tactics remain that make room elsewhere.
+    bool choose(const PlanContext& context, std::uint32_t number) {
         PlannedSite& site = plan_.sites[number];
-        if (site.patch) return;  // an earlier site's window holds it
+        if (site.patch) return true;  // an earlier site's window holds it
         site.fallback = site.critical ? Technique::breakpoint : Technique::trap;
         const auto where = place(number);
         if (!where) return settle(site, Technique::unplanned, "No section under scan holds it.");
-        if (site.mode == "16r") return settle(site, Technique::interpret, "Real-mode code is not run on a deprivileged processor: an interpreter does.", Technique::interpret);
+        if (site.mode == "16r") {
+            site.fallback = Technique::interpret;
+            return settle(site, Technique::interpret, "Real-mode code is not run on a deprivileged processor: an interpreter does.");
+        }
         if (site.evidence == Evidence::hidden)
             return site.critical ? settle(site, Technique::unplanned, "It shares its bytes with another instruction, so neither can be rewritten alone.")
                                  : settle(site, Technique::trap, trap_reason(site));
+        if (site.form == "int3") return settle(site, Technique::trap, "It is a breakpoint itself: the VMM meets it as it stands.");
         if (!wants_code(site)) return settle(site, Technique::trap, trap_reason(site));
         if (templates_.abi().find_area(*parse_mode(site.mode)) == nullptr) return choose_without_code(context, number, *where);
         if (facts_->image().format == image::Format::bzimage_stub)
             return refuse_code(context, number, *where, "the decompressor runs wherever it is loaded, so nothing in it can jump to a fixed address");
         if (is_replacement(*where)) {
             Proposal proposal = propose_alternative(context, *where);
-            if (proposal.draft) return accept(std::move(*proposal.draft));
-            return refuse_code(context, number, *where, proposal.refusal);
+            if (!proposal.draft) return refuse_code(context, number, *where, proposal.refusal);
+            return accept(std::move(*proposal.draft));
         }
-        for (const Tactic& tactic : code_tactics()) {
-            Proposal proposal = tactic.propose(context, *where);
+        return try_tactics(context, number, code_tactics()) || merge(context, *where);
+    }
+
+    bool try_tactics(const PlanContext& context, std::uint32_t number, std::span<const Tactic> tactics) {
+        for (const Tactic& tactic : tactics) {
+            Proposal proposal = tactic.propose(context, *place(number));
             if (proposal.draft) return accept(std::move(*proposal.draft));
-            site.refused.push_back({tactic.technique, std::move(proposal.refusal)});
+            plan_.sites[number].refused.push_back({tactic.technique, std::move(proposal.refusal)});
         }
-        if (!merge(context, *where)) give_up(context, number, *where);
+        return false;
     }
 
     /// An interface without code for this mode: what replaces the site is written by hand, if there is anything.
-    void choose_without_code(const PlanContext& context, std::uint32_t number, scan::CodePlace where) {
+    bool choose_without_code(const PlanContext& context, std::uint32_t number, scan::CodePlace where) {
         PlannedSite& site = plan_.sites[number];
         const isa::AbiOperation* operation = templates_.abi().find_operation(site.operation, site.form);
         if (!templates_.abi().areas.empty() || operation == nullptr || operation->fit == isa::AbiFit::none)
             return refuse_code(context, number, where, fmt::format("{} has no code for {}-bit code", templates_.abi().id, width_bits(*parse_mode(site.mode))));
-        settle(site, Technique::by_hand, fmt::format("{}: {}.{}", templates_.abi().id, site.call.empty() ? "the guest has no reason for it" : site.call,
+        return settle(site, Technique::by_hand, fmt::format("{}: {}.{}", templates_.abi().id, site.call.empty() ? "the guest has no reason for it" : site.call,
                                                     operation->note.empty() ? "" : " " + operation->note));
     }
 
-    void refuse_code(const PlanContext& context, std::uint32_t number, scan::CodePlace where, const std::string& reason) {
+    bool refuse_code(const PlanContext& context, std::uint32_t number, scan::CodePlace where, const std::string& reason) {
         for (const Tactic& tactic : code_tactics()) plan_.sites[number].refused.push_back({tactic.technique, reason});
-        give_up(context, number, where);
+        return give_up(context, number, where);
     }
 
-    void give_up(const PlanContext& context, std::uint32_t number, scan::CodePlace where) {
+    bool give_up(const PlanContext& context, std::uint32_t number, scan::CodePlace where) {
         PlannedSite& site = plan_.sites[number];
         if (!site.critical) return settle(site, Technique::trap, trap_reason(site));
         Proposal proposal = propose_breakpoint(context, where);
         if (proposal.draft) return accept(std::move(*proposal.draft));
         site.refused.push_back({Technique::breakpoint, proposal.refusal});
-        settle(site, Technique::unplanned, "Nothing fits: " + proposal.refusal + ".");
+        return settle(site, Technique::unplanned, "Nothing fits: " + proposal.refusal + ".");
     }
 
     bool is_replacement(scan::CodePlace where) const {
@@ -186,20 +203,22 @@ private:
         return false;
     }
 
-    void settle(PlannedSite& site, Technique technique, std::string why, std::optional<Technique> fallback = {}) {
+    /// True, so that it ends a choice.
+    static bool settle(PlannedSite& site, Technique technique, std::string why) {
         site.technique = technique;
         site.why = std::move(why);
-        if (fallback) site.fallback = *fallback;
+        return true;
     }
 
-    /// Claims the room of a draft and gives its sites their technique.
-    void accept(Draft&& draft) {
+    /// Claims the room of a draft and gives its sites their technique. True.
+    bool accept(Draft&& draft) {
         const auto id = static_cast<std::uint32_t>(drafts_.size());
         room_.claim(draft.window.begin, draft.claim_end(), id);
         if (draft.evicted) room_.claim(draft.evicted->begin, draft.evicted->end, id);
         else if (draft.springboard) room_.claim(*draft.springboard, draft.springboard->offset + kJumpBytes, id);
         assign(draft, id, draft.technique);
         drafts_.push_back(std::move(draft));
+        return true;
     }
 
     void assign(const Draft& draft, std::uint32_t id, Technique technique) {

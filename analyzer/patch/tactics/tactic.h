@@ -52,7 +52,9 @@ Proposal propose_breakpoint(const PlanContext& context, scan::CodePlace site);
 /// The replacement of an alternative is never run where it stands: for sites in it this is the only tactic besides INT3.
 Proposal propose_alternative(const PlanContext& context, scan::CodePlace site);
 
-/// Those that put code in the place of a site, cheapest first.
+/// Those that need no bytes but the site's and its neighbours', cheapest first.
 std::span<const Tactic> code_tactics();
+/// Those that make room elsewhere too.
+std::span<const Tactic> room_making_tactics();
 
 }  // namespace trapline::patch

@@ -11,6 +11,12 @@ std::span<const Tactic> code_tactics() {
         Tactic{Technique::inline_code, propose_inline},
         Tactic{Technique::direct, propose_direct},
         Tactic{Technique::absorb, propose_absorb},
+    };
+    return kTactics;
+}
+
+std::span<const Tactic> room_making_tactics() {
+    static constexpr std::array kTactics = {
         Tactic{Technique::springboard, propose_springboard},
         Tactic{Technique::springboard, propose_pun},
     };
