@@ -72,6 +72,7 @@ Run add_isa(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_verdict(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_scan(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_audit(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
+Run add_patch(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_corpus(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_doctor(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_verify_isa(CLI::App& app, const GlobalOptions& global, CLI::App*& command);

@@ -86,6 +86,9 @@ private:
         if (!bytes || old.type == image::elf::kShtNobits)
             return fail(ErrorCode::malformed, fmt::format("section {}, which should hold the names, is not in the file", names_index_), name_);
         names_.assign(bytes->begin(), bytes->end());
+        // One table may serve sections and symbols; then its new contents begin with the old ones, too.
+        for (const SectionContents& contents : edit_.replaced)
+            if (contents.section == names_index_) names_ = contents.bytes;
         if (names_.empty() || names_.back() != 0) names_.push_back(0);
         for (const NewSection& section : edit_.added) add_name(section.name);
         if (edit_.embed_undo) add_name(kUndoSection);
@@ -153,6 +156,7 @@ private:
             put(block_, section.bytes);
         }
         for (const SectionContents& contents : edit_.replaced) {
+            if (contents.section == names_index_) continue;  // written with the sections' names
             pad_to(8);
             set_header(contents.section, position(), contents.bytes.size());
             poke(headers_, contents.section * shape_.section_size + shape_.sh_info, contents.info, 4);
