@@ -9,6 +9,7 @@
 
 #include "classify/theorem.h"
 #include "cli/scan_images.h"
+#include "patch/abi_distance.h"
 #include "patch/operation.h"
 #include "reports/patchlist_csv.h"
 #include "reports/plan_json.h"
@@ -26,6 +27,9 @@ struct Options {
     std::string directory = "trapline-audit";
     std::string fail_on;
 };
+
+/// The interface that every audit measures the distance to.
+constexpr std::string_view kPort = "xen-pv";
 
 /// Totals over a batch: a package holds thousands of modules, and a summary of each would bury the kernel's.
 struct Totals {
@@ -76,8 +80,11 @@ public:
             return;
         }
         const std::filesystem::path folder = folder_for(options_.directory, scan.image, taken_);
-        const bool written = write(folder, scan, plan);
-        if (!scan.relocatable || totals_.images == 1) last_ = reports::render_summary(scan, &plan, {use_colour(), 12});
+        const isa::Abi* port = database_.find_abi(kPort);
+        const AbiDistance distance = port == nullptr ? AbiDistance{} : patch::measure_abi_distance(scan, database_, *port);
+        const AbiDistance* const shown = port == nullptr ? nullptr : &distance;
+        const bool written = write(folder, scan, plan, shown);
+        if (!scan.relocatable || totals_.images == 1) last_ = reports::render_summary(scan, &plan, {use_colour(), 12, shown});
         const std::filesystem::path report = written ? folder / "report.html" : std::filesystem::path();
         if (!scan.relocatable) print_last(report);
         else module_report_ = report;
@@ -100,7 +107,7 @@ private:
         last_.clear();
     }
     // Writes the five reports; false when one could not be written, which is then printed and kept in the result.
-    bool write(const std::filesystem::path& folder, const ScanDocument& scan, const PlanDocument& plan) {
+    bool write(const std::filesystem::path& folder, const ScanDocument& scan, const PlanDocument& plan, const AbiDistance* distance) {
         std::error_code code;
         std::filesystem::create_directories(folder, code);
         if (code) {
@@ -110,6 +117,7 @@ private:
         bool written = true;
         reports::ReportExtras extras;
         extras.verdict_text = verdict_of(scan);
+        extras.distance = distance;
         const auto put = [&](const char* name, const std::string& text) {
             const Status status = write_output((folder / name).string(), text);
             if (!status) note(status.error());

@@ -15,6 +15,7 @@ struct IsaQuery {
     std::string family;  ///< empty for all
     std::string form;    ///< form id or mnemonic
     bool profiles = false;
+    bool abis = false;
 };
 
 /// Each prints to stdout and gives the exit code.

@@ -115,6 +115,10 @@ int list_forms(const IsaQuery& query, const isa::Database& database) {
         for (const isa::Profile& profile : database.profiles) fmt::print("{:12} {}\n", profile.id, profile.title);
         return kDone;
     }
+    if (query.abis) {
+        for (const isa::Abi& abi : database.abis) fmt::print("{:12} {:6} {}\n", abi.id, abi.version(), abi.title);
+        return kDone;
+    }
     const auto in_family = [&](const auto& form) { return query.family.empty() || form.family == query.family; };
     if (std::none_of(database.records.begin(), database.records.end(), in_family) && std::none_of(database.innocuous.begin(), database.innocuous.end(), in_family)) {
         fmt::print(stderr, "trapline: error: no family \"{}\" (trapline isa stats)\n", query.family);

@@ -5,6 +5,7 @@
 #include <map>
 #include <string_view>
 
+#include "reports/abi_distance_text.h"
 #include "reports/report_data.h"
 #include "reports/report_tables.h"
 #include "reports/sets_figure.h"
@@ -28,6 +29,7 @@ std::string render_report_html(const ScanDocument& scan, const PlanDocument* pla
     values["tag_table"] = render_tag_table(scan, counts);
     values["mnemonic_bars"] = render_mnemonic_bars(counts);
     values["techniques"] = render_techniques(plan);
+    if (extras.distance != nullptr) values["techniques"] += render_distance_html(*extras.distance);
     values["functions"] = render_function_rows(counts, kStaticFunctions);
     values["sections"] = render_section_table(counts);
     values["contexts"] = render_context_table(counts);

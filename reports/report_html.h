@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "patch/abi_distance.h"
 #include "patch/plan.h"
 #include "scan/finding.h"
 
@@ -15,6 +16,7 @@ namespace trapline::reports {
 struct ReportExtras {
     std::string verdict_text;                                    ///< answers of the theorems; blank lines part paragraphs; may be empty
     std::vector<std::pair<std::string, std::string>> facts;      ///< further rows of the image facts: name, value
+    const AbiDistance* distance = nullptr;                       ///< to a port to an interface; may be null
 };
 
 /// Renders image facts, verdict, the Popek-Goldberg sets as a picture, critical sites by mnemonic, how each would be

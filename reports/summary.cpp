@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "reports/abi_distance_text.h"
 #include "reports/tally.h"
 #include "reports/text_encoding.h"
 
@@ -172,6 +173,15 @@ void patching(Page& page, const PlanDocument& plan) {
     if (counts.left.size() > kGroups) page.line(fmt::format("           {} more reasons in the plan", counts.left.size() - kGroups), Ink::faint);
 }
 
+void port(Page& page, const AbiDistance& distance) {
+    page.heading(distance_heading(distance));
+    for (const DistanceLine& line : distance_totals(distance)) page.row(line.label, line.count, line.remark);
+    for (const DistanceLine& line : distance_gaps(distance)) {
+        page.line(fmt::format("  {:>7}  {}", grouped(line.count), line.label), Ink::critical);
+        page.paragraph(line.remark, 11, Ink::faint);
+    }
+}
+
 void remarks(Page& page, const ScanDocument& scan, const Tally& counts) {
     if (counts.disagreeing_findings > 0) {
         std::uint64_t unexplained = 0;
@@ -195,6 +205,7 @@ std::string render_summary(const ScanDocument& scan, const PlanDocument* plan, c
     tags(page, counts);
     critical_sites(page, counts, options.top);
     if (plan != nullptr) patching(page, *plan);
+    if (options.distance != nullptr) port(page, *options.distance);
     remarks(page, scan, counts);
     return page.take();
 }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 
+#include "patch/abi_distance.h"
 #include "patch/plan.h"
 #include "scan/finding.h"
 
@@ -13,6 +14,7 @@ namespace trapline::reports {
 struct SummaryOptions {
     bool colour = false;         ///< ANSI colours; the caller knows whether a terminal reads it and NO_COLOR is unset
     std::size_t top = 12;        ///< rows of the lists by mnemonic and by function
+    const AbiDistance* distance = nullptr;  ///< to a port to an interface; null: nothing is said of it
 };
 
 /// Renders image facts, counts by tag, critical sites by mnemonic and by function, evidence, how each site would be patched,

@@ -117,8 +117,10 @@ struct AbiPlaceholder {
 
 struct Abi {
     std::string id;      ///< "trapline", "xen-pv"
+    std::string name;    ///< short, for sentences: "Xen PV"
     std::string title;
     std::uint32_t major_version = 0, minor_version = 0;
+    std::vector<std::string> skipped_parts;  ///< of a bzImage, that a guest of this interface never runs: "setup", "stub"
     std::vector<AbiArea> areas;            ///< at most one for a mode; none: the planner cannot write stubs for it
     std::vector<AbiField> fields;          ///< by page and offset
     std::vector<AbiOperation> operations;  ///< in the file's order

@@ -163,9 +163,11 @@ void read_list(const JsonCursor& root, std::string_view key, std::vector<Entry>&
 Abi read_abi(const JsonCursor& cursor) {
     Abi abi;
     abi.file = cursor.file();
-    if (!cursor.is_object({"schema", "id", "title", "version", "sources", "areas", "fields", "operations", "templates"})) return abi;
+    if (!cursor.is_object({"schema", "id", "name", "title", "version", "skipped_parts", "sources", "areas", "fields", "operations", "templates"})) return abi;
     cursor.read("id", abi.id, true);
+    cursor.read("name", abi.name, true);
     cursor.read("title", abi.title, true);
+    cursor.read("skipped_parts", abi.skipped_parts);
     if (const auto version = cursor.member("version", true); version && version->is_object({"major", "minor"})) {
         abi.major_version = read_number(*version, "major", true, 0, 0xFFFF).value_or(0);
         abi.minor_version = read_number(*version, "minor", true, 0, 0xFFFF).value_or(0);

@@ -31,7 +31,7 @@ struct Parts {
 isa::LoadOutcome load(const Parts& parts) {
     static std::vector<std::string> keep;  // the loader views the text
     keep.reserve(1000);
-    keep.push_back(R"({"schema": "trapline.abi/1", "id": "mine", "title": "Mine", "version": {"major": 2, "minor": 5}, "sources": [{"doc": "xen-public", "section": "x"}],)" +
+    keep.push_back(R"({"schema": "trapline.abi/1", "id": "mine", "name": "Mine", "title": "Mine", "version": {"major": 2, "minor": 5}, "sources": [{"doc": "xen-public", "section": "x"}],)" +
                    parts.extra + R"("areas": [)" + parts.areas + R"(], "fields": [)" + parts.fields + R"(], "operations": [)" + parts.operations + R"(], "templates": [)" +
                    parts.templates + "]}");
     return isa::load_database({{"x86/resources.json", kResources}, {"x86/atoms.json", kAtoms}, {"x86/flags.json", kFamily}, {"abi/mine.json", keep.back()}});
@@ -125,7 +125,7 @@ TEST_CASE("unknown keys and values in an interface are load errors", "[isa]") {
 }
 
 TEST_CASE("an interface stands in the file of its name", "[isa]") {
-    const auto outcome = isa::load_database({{"abi/other.json", R"({"schema": "trapline.abi/1", "id": "mine", "title": "Mine", "version": {"major": 1, "minor": 0},
+    const auto outcome = isa::load_database({{"abi/other.json", R"({"schema": "trapline.abi/1", "id": "mine", "name": "Mine", "title": "Mine", "version": {"major": 1, "minor": 0},
       "sources": [{"doc": "xen-public", "section": "x"}], "areas": [], "fields": [], "operations": [], "templates": []})"}});
     CHECK(mentions(outcome.errors, "in a file of another name"));
 }
