@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
+#include <future>
 #include <iostream>
 #include <new>
 
@@ -108,13 +109,19 @@ private:
             return hand_over(open_bzimage_stub(layer, *header, header->kernel_64));
         }
         if (Status within = check_total(layer.name); !within) return within;
-        // Expanded first: before protocol 2.12 only the kernel's ELF class says how wide the stub's code is.
-        auto payload = open_bzimage_payload(layer, *header, options_);
-        expanded_ += payload ? payload->bytes().size() : payload.error().code == ErrorCode::refused ? options_.max_decompressed : 0;
-        bool kernel_64 = header->kernel_64;
-        if (payload && identify(payload->view()) == Content::elf) kernel_64 = payload->view().get<std::uint8_t>(4) == 2;
+        // Nothing takes as long as expanding the payload; setup and stub are opened, and scanned by the sink, beside it.
+        std::future<Result<Layer>> expanding = std::async(std::launch::async, [&] { return open_bzimage_payload(layer, *header, options_); });
         if (Status done = hand_over(open_bzimage_setup(layer, *header)); !done || stopped_) return done;
+        // Without the flag, which protocol 2.12 brought, only the kernel's ELF class says how wide the stub's code is.
+        bool kernel_64 = header->kernel_64;
+        std::optional<Result<Layer>> expanded;
+        if (!kernel_64) {
+            expanded = expanding.get();
+            if (*expanded && identify((*expanded)->view()) == Content::elf) kernel_64 = (*expanded)->view().get<std::uint8_t>(4) == 2;
+        }
         if (Status done = hand_over(open_bzimage_stub(layer, *header, kernel_64)); !done || stopped_) return done;
+        Result<Layer> payload = expanded ? std::move(*expanded) : expanding.get();
+        expanded_ += payload ? payload->bytes().size() : payload.error().code == ErrorCode::refused ? options_.max_decompressed : 0;
         if (!payload) {
             on_member_error_(std::move(payload.error()));
             return {};
@@ -158,18 +165,17 @@ private:
     bool stopped_ = false;
 };
 
-// Reads at most `limit` bytes; one more is asked for to know that there are more. `expected` spares the copies of a buffer
-// that grows; any value will do.
+// Reads at most `limit` bytes; one more is asked for to know that there are more. When `expected` is the size, one read
+// does it; any value will do.
 Result<std::vector<std::uint8_t>> read_stream(std::istream& in, std::uint64_t limit, std::uint64_t expected, const std::string& name) {
     constexpr std::size_t kChunk = 1u << 20;
     std::vector<std::uint8_t> bytes;
-    bytes.reserve(std::min(limit, expected) + kChunk);
-    for (;;) {
+    for (std::size_t chunk = std::min(limit, expected) + 1;; chunk = kChunk) {
         const std::size_t had = bytes.size();
         if (had > limit)
             return fail(ErrorCode::refused, fmt::format("larger than {} bytes, the limit of one layer (raise it with --max-size)", limit), name);
-        bytes.resize(had + kChunk);
-        in.read(reinterpret_cast<char*>(bytes.data() + had), kChunk);
+        bytes.resize(had + chunk);
+        in.read(reinterpret_cast<char*>(bytes.data() + had), static_cast<std::streamsize>(chunk));
         bytes.resize(had + static_cast<std::size_t>(in.gcount()));
         if (in.bad()) return fail(ErrorCode::io, "reading failed", name, bytes.size());
         if (in.eof()) break;
