@@ -60,7 +60,7 @@ public:
         first_ = plan_.sites.size();
         for (const Finding& finding : scan.findings)
             if (finding.critical || finding.privileged != "no") add_site(finding);
-        const PlanContext context{facts, room_, sites_, plan_.sites, templates_};
+        const PlanContext context{facts, room_, sites_, plan_.sites, templates_, [this](scan::CodePlace at) { return planned_byte(at); }};
         std::vector<std::uint32_t> order;
         for (std::uint32_t i = static_cast<std::uint32_t>(first_); i < plan_.sites.size(); ++i) order.push_back(i);
         // Hot sites choose first, then what has to be patched, each in the order of the file.
@@ -68,16 +68,14 @@ public:
             return std::pair(plan_.sites[a].executions, plan_.sites[a].critical) > std::pair(plan_.sites[b].executions, plan_.sites[b].critical);
         });
         // Springboards take room away from the sites themselves, so they come when all others have theirs.
-        std::uint64_t done = 0;
         std::vector<std::uint32_t> left;
-        for (const std::uint32_t number : order) {
+        for (const std::uint32_t number : order)
             if (!choose(context, number)) left.push_back(number);
-            else if (options_.progress) options_.progress(++done, order.size());
-        }
-        for (const std::uint32_t number : left) {
-            if (!plan_.sites[number].patch && !try_tactics(context, number, room_making_tactics())) give_up(context, number, *place(number));
-            if (options_.progress) options_.progress(++done, order.size());
-        }
+        std::erase_if(left, [&](std::uint32_t number) { return plan_.sites[number].patch || try_tactic(context, number, {Technique::springboard, propose_springboard}); });
+        // Puns come last and from the end to the beginning: each needs to know what becomes of the byte behind it.
+        std::stable_sort(left.begin(), left.end(), [&](std::uint32_t a, std::uint32_t b) { return *place(a) > *place(b); });
+        for (const std::uint32_t number : left)
+            if (!plan_.sites[number].patch && !try_tactic(context, number, {Technique::springboard, propose_pun})) give_up(context, number, *place(number));
         write();
     }
 
@@ -161,15 +159,15 @@ private:
             if (!proposal.draft) return refuse_code(context, number, *where, proposal.refusal);
             return accept(std::move(*proposal.draft));
         }
-        return try_tactics(context, number, code_tactics()) || merge(context, *where);
+        for (const Tactic& tactic : code_tactics())
+            if (try_tactic(context, number, tactic)) return true;
+        return merge(context, *where);
     }
 
-    bool try_tactics(const PlanContext& context, std::uint32_t number, std::span<const Tactic> tactics) {
-        for (const Tactic& tactic : tactics) {
-            Proposal proposal = tactic.propose(context, *place(number));
-            if (proposal.draft) return accept(std::move(*proposal.draft));
-            plan_.sites[number].refused.push_back({tactic.technique, std::move(proposal.refusal)});
-        }
+    bool try_tactic(const PlanContext& context, std::uint32_t number, const Tactic& tactic) {
+        Proposal proposal = tactic.propose(context, *place(number));
+        if (proposal.draft) return accept(std::move(*proposal.draft));
+        plan_.sites[number].refused.push_back({tactic.technique, std::move(proposal.refusal)});
         return false;
     }
 
@@ -185,6 +183,7 @@ private:
 
     bool refuse_code(const PlanContext& context, std::uint32_t number, scan::CodePlace where, const std::string& reason) {
         for (const Tactic& tactic : code_tactics()) plan_.sites[number].refused.push_back({tactic.technique, reason});
+        plan_.sites[number].refused.push_back({Technique::springboard, reason});
         return give_up(context, number, where);
     }
 
@@ -195,6 +194,17 @@ private:
         if (proposal.draft) return accept(std::move(*proposal.draft));
         site.refused.push_back({Technique::breakpoint, proposal.refusal});
         return settle(site, Technique::unplanned, "Nothing fits: " + proposal.refusal + ".");
+    }
+
+    /// What a byte will be: nothing where that is open, because a site may still be patched there.
+    std::optional<std::uint8_t> planned_byte(scan::CodePlace at) const {
+        if (const auto owner = room_.find_owner(at, at.offset + 1)) {
+            const Draft& draft = drafts_[*owner];
+            return draft.window.begin == at ? first_byte(draft.entry) : std::nullopt;
+        }
+        const auto site = sites_.find(at);
+        if (site != sites_.end() && plan_.sites[site->second].technique == Technique::unplanned) return std::nullopt;
+        return facts_->sections()[at.section].bytes[at.offset];
     }
 
     bool is_replacement(scan::CodePlace where) const {

@@ -49,6 +49,8 @@ struct PlanContext {
     const SiteIndex& sites;
     const std::vector<PlannedSite>& planned;
     TemplateAssembler& templates;
+    /// What a byte of the image will be under the plan so far; nothing where that is still open.
+    std::function<std::optional<std::uint8_t>(scan::CodePlace)> planned_byte;
 };
 
 /// Tries the window that starts at `begin`, holds at least `need` bytes and, where it is given, the whole instruction at

@@ -26,11 +26,24 @@ struct Draft {
     std::optional<scan::CodePlace> springboard;        ///< five bytes that nothing else uses, or such bytes of `evicted`
     std::optional<Window> evicted;                     ///< neighbours that make room for a springboard; they get a stub too
     std::vector<const image::TableEntry*> alternatives;///< the replacements that are redirected
-    bool punned = false;                               ///< the short jump's displacement is the next instruction's first byte
+    bool punned = false;                               ///< the short jump's displacement is the first byte of what follows
+    bool claims_pun = false;                           ///< and no other patch has that byte
 
-    /// Where the bytes end that must stay as this draft leaves them.
-    std::uint64_t claim_end() const { return punned ? window.begin.offset + kShortJumpBytes : window.end; }
+    /// Where the bytes end that must stay as this draft leaves them. (The byte of a pun may belong to another patch.)
+    std::uint64_t claim_end() const { return claims_pun ? window.begin.offset + kShortJumpBytes : window.end; }
 };
+
+/// The first byte that a window gets; nothing where that is not the same for all.
+constexpr std::optional<std::uint8_t> first_byte(Entry entry) {
+    switch (entry) {
+        case Entry::jump: return 0xE9;
+        case Entry::short_jump: return 0xEB;
+        case Entry::breakpoint: return 0xCC;
+        case Entry::in_place:
+        case Entry::alternative: break;
+    }
+    return std::nullopt;
+}
 
 struct Proposal {
     std::optional<Draft> draft;
@@ -54,7 +67,5 @@ Proposal propose_alternative(const PlanContext& context, scan::CodePlace site);
 
 /// Those that need no bytes but the site's and its neighbours', cheapest first.
 std::span<const Tactic> code_tactics();
-/// Those that make room elsewhere too.
-std::span<const Tactic> room_making_tactics();
 
 }  // namespace trapline::patch

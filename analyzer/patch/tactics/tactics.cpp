@@ -15,12 +15,4 @@ std::span<const Tactic> code_tactics() {
     return kTactics;
 }
 
-std::span<const Tactic> room_making_tactics() {
-    static constexpr std::array kTactics = {
-        Tactic{Technique::springboard, propose_springboard},
-        Tactic{Technique::springboard, propose_pun},
-    };
-    return kTactics;
-}
-
 }  // namespace trapline::patch
