@@ -28,12 +28,25 @@ int rank(SymbolKind kind) {
     return 0;
 }
 
+// Sorts by place, and what stands at one place by rank and name. Kallsyms come sorted by address, but for per-CPU symbols
+// in front, whose section lies in the middle: two sorted lists to merge, a quarter of the work of sorting.
+void sort_symbols(std::vector<Symbol>& symbols) {
+    const auto place_before = [](const Symbol& a, const Symbol& b) { return std::pair(a.section, a.address) < std::pair(b.section, b.address); };
+    const auto second = std::is_sorted_until(symbols.begin(), symbols.end(), place_before);
+    if (std::is_sorted(second, symbols.end(), place_before))
+        std::inplace_merge(symbols.begin(), second, symbols.end(), place_before);
+    else
+        std::sort(symbols.begin(), symbols.end(), place_before);
+    for (auto begin = symbols.begin(); begin != symbols.end();) {
+        const auto end = std::find_if(begin, symbols.end(), [&](const Symbol& other) { return place_before(*begin, other); });
+        std::sort(begin, end, [](const Symbol& a, const Symbol& b) { return std::pair(rank(a.kind), a.name) < std::pair(rank(b.kind), b.name); });
+        begin = end;
+    }
+}
+
 void settle(ElfWork& work) {
     auto& symbols = work.image.symbols;
-    std::sort(symbols.begin(), symbols.end(), [](const Symbol& a, const Symbol& b) {
-        return std::tuple(a.section, a.address, rank(a.kind), std::string_view(a.name)) <
-               std::tuple(b.section, b.address, rank(b.kind), std::string_view(b.name));
-    });
+    sort_symbols(symbols);
     // A symbol without a size reaches to the next one, or to the end of its section.
     for (std::size_t i = symbols.size(); i-- > 0;) {
         if (symbols[i].size != 0) continue;
@@ -65,7 +78,7 @@ Status load_table(ElfWork& work, std::uint32_t table) {
         if (symbol.name.size() > budget)
             return fail(ErrorCode::refused, fmt::format("symbol names of section {} share their bytes too often", table), work.layer.name);
         budget -= symbol.name.size();
-        work.image.symbols.push_back({std::string(symbol.name), *section, {symbol.value}, symbol.size, kind_of(symbol.type)});
+        work.image.symbols.push_back({symbol.name, *section, {symbol.value}, symbol.size, kind_of(symbol.type)});
     }
     return {};
 }
@@ -103,14 +116,21 @@ void load_kallsyms(ElfWork& work) {
     const std::vector<AddressRange> mapped = mapped_ranges(work.elf);
     std::string why = "no table of name tokens";
     std::uint64_t budget = kKallsymsBudget;
-    for (const Section& section : work.image.sections) {
+    // They are data; code is looked through only where the linker put all in one section.
+    std::vector<const Section*> order;
+    for (const Section& section : work.image.sections) order.push_back(&section);
+    std::stable_partition(order.begin(), order.end(), [](const Section* section) { return !section->executable; });
+    for (const Section* in : order) {
+        const Section& section = *in;
         auto found = find_kallsyms(section.bytes, work.elf.is_64 ? 8 : 4, mapped, why, budget);
         if (!found) continue;
-        for (KallsymsEntry& entry : found->entries) {
+        work.image.symbols.reserve(found->entries.size());
+        work.image.symbol_names = found->names;
+        for (const KallsymsEntry& entry : found->entries) {
             const auto place = work.place_of(entry.address);
             if (!place) continue;
             const SymbolKind kind = kind_of_letter(entry.type, work.is_code(*place));
-            work.image.symbols.push_back({std::move(entry.name), place->section, place->address, 0, kind});
+            work.image.symbols.push_back({entry.name, place->section, place->address, 0, kind});
         }
         work.image.symbol_source = SymbolSource::kallsyms;
         work.image.facts.push_back(fmt::format("kallsyms in {}: {} symbols, {} of them in loaded sections; {}", section.name,

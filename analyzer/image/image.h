@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "support/address.h"
@@ -36,7 +37,7 @@ using SectionIndex = std::uint32_t;
 
 enum class SymbolKind : std::uint8_t { function, object, other };
 struct Symbol {
-    std::string name;
+    std::string_view name;        ///< bytes of Image::storage or Image::symbol_names, which must live as long
     SectionIndex section = 0;
     VirtAddr address;             ///< section-relative in a relocatable file
     std::uint64_t size = 0;       ///< 0 when unknown
@@ -114,6 +115,7 @@ struct Image {
     std::vector<Section> sections;
     std::vector<Symbol> symbols;         ///< sorted by section, address
     SymbolSource symbol_source = SymbolSource::none;
+    std::shared_ptr<const std::vector<char>> symbol_names;  ///< the names that had to be decoded, those of kallsyms; else null
     std::vector<TableEntry> tables;      ///< sorted by section, code.begin
     std::vector<CodePointer> pointers;   ///< sorted by section, address; no repeats
     std::vector<RelocationSlot> slots;   ///< in executable sections, sorted by section, address

@@ -14,6 +14,7 @@ constexpr std::uint32_t kTokens = 256;
 constexpr std::uint32_t kNamesPerMarker = 256;
 constexpr std::uint32_t kMaxToken = 512;         // bytes of one token; the longest seen has 20
 constexpr std::uint32_t kMaxName = 1024;         // KSYM_NAME_LEN is 512 since 6.1
+constexpr std::uint32_t kUsualName = 24;         // Debian's kernels: 20 bytes with the type letter
 constexpr std::uint32_t kMaxSymbols = 4u << 20;  // a kernel with everything built in has 300,000
 // Compressed bytes of 256 names: each has a length byte and at least a letter, at most two and 512.
 constexpr std::uint32_t kMinBlock = 2 * kNamesPerMarker, kMaxBlock = 514 * kNamesPerMarker;
@@ -175,22 +176,30 @@ private:
 
     bool read_names(const Layout& layout, Kallsyms& found) const {
         std::uint64_t at = layout.names;
-        std::uint64_t total = 0;
-        for (KallsymsEntry& entry : found.entries) {
+        auto names = std::make_shared<std::vector<char>>();
+        names->reserve(kUsualName * found.entries.size());
+        std::vector<std::size_t> ends;  // of the names; views must wait until the last has found its place
+        ends.reserve(found.entries.size());
+        for (std::size_t i = 0; i < found.entries.size(); ++i) {
+            const std::size_t begin = names->size();
             const auto length = name_length(at);
             const auto bytes = length ? view_.slice(at, *length) : std::nullopt;
             if (!bytes) return false;
-            std::string text;
             for (const std::uint8_t token : *bytes) {
-                text += tokens_[token];
-                if (text.size() > kMaxName) return false;
+                names->insert(names->end(), tokens_[token].begin(), tokens_[token].end());
+                if (names->size() - begin > kMaxName) return false;
             }
             at += *length;
-            total += text.size();
-            if (text.size() < 2 || total > kNameBytes) return false;
-            entry.type = text.front();
-            entry.name = text.substr(1);
+            if (names->size() - begin < 2 || names->size() > kNameBytes) return false;
+            ends.push_back(names->size());
         }
+        std::size_t begin = 0;
+        for (std::size_t i = 0; i < found.entries.size(); begin = ends[i++]) {
+            const std::string_view text(names->data() + begin, ends[i] - begin);
+            found.entries[i].type = text.front();
+            found.entries[i].name = text.substr(1);
+        }
+        found.names = std::move(names);
         return true;
     }
 

@@ -3,8 +3,10 @@
 // says where it is. Written from the format that scripts/kallsyms.c of Linux emits.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "support/address.h"
@@ -13,13 +15,14 @@
 namespace trapline::image {
 
 struct KallsymsEntry {
-    std::string name;
+    std::string_view name;       ///< bytes of Kallsyms::names
     char type = '?';             ///< nm's letter: 'T', 't', 'D', ...
     std::uint64_t address = 0;   ///< for a per-CPU symbol its offset in the per-CPU area
 };
 
 struct Kallsyms {
     std::vector<KallsymsEntry> entries;  ///< in the table's order: by address
+    std::shared_ptr<const std::vector<char>> names;  ///< all of them, one behind the other
     std::string layout;                  ///< which of the known layouts it was, for people
 };
 

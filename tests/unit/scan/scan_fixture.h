@@ -57,7 +57,7 @@ public:
     }
     void symbol(image::SectionIndex section, std::uint64_t address, const std::string& name,
                 image::SymbolKind kind = image::SymbolKind::other) {
-        image.symbols.push_back({name, section, {address}, 0, kind});
+        image.symbols.push_back({names_.emplace_back(name), section, {address}, 0, kind});
     }
     void pointer(image::SectionIndex section, std::uint64_t address,
                  image::CodePointer::Origin origin = image::CodePointer::Origin::entry) {
@@ -81,6 +81,7 @@ public:
     image::Image image;
 
 private:
+    std::list<std::string> names_;  // of symbols, which only point to them
     std::list<std::vector<std::uint8_t>> storage_;
 };
 
