@@ -21,12 +21,6 @@ Json mode_to_json(const std::string& mode) {
     return nullptr;
 }
 
-void read_privileged(ObjectReader& reader, std::string& privileged) {
-    reader.read("privileged", privileged);
-    if (!reader.ok() || privileged == "yes" || privileged == "no" || (privileged.starts_with("cond:") && privileged.size() > 5)) return;
-    reader.refuse("privileged", fmt::format("found \"{}\", expected yes, no or cond:TOKEN", fitted(printable(privileged), 40)));
-}
-
 void check_tags(ObjectReader& reader, const Finding& finding) {
     if (!reader.ok()) return;
     const auto contradiction = [&](std::string_view what) { reader.refuse("critical", std::string(what), ErrorCode::inconsistent); };
@@ -37,6 +31,12 @@ void check_tags(ObjectReader& reader, const Finding& finding) {
 }
 
 }  // namespace
+
+void read_privileged(ObjectReader& reader, std::string& privileged) {
+    reader.read("privileged", privileged);
+    if (!reader.ok() || privileged == "yes" || privileged == "no" || (privileged.starts_with("cond:") && privileged.size() > 5)) return;
+    reader.refuse("privileged", fmt::format("found \"{}\", expected yes, no or cond:TOKEN", fitted(printable(privileged), 40)));
+}
 
 Json source_to_json(const std::string& file, std::uint32_t line) {
     if (file.empty()) return nullptr;

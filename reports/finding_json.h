@@ -19,6 +19,8 @@ Finding finding_from_json(const Json& value, const std::string& pointer, const s
 Json source_to_json(const std::string& file, std::uint32_t line);
 /// Reads the "source" member of `reader`'s object.
 void read_source(ObjectReader& reader, const std::string& name, Status& status, std::string& file, std::uint32_t& line);
+/// Reads the "privileged" member: yes, no or cond:TOKEN.
+void read_privileged(ObjectReader& reader, std::string& privileged);
 /// Reads the "evidence" member.
 void read_evidence(ObjectReader& reader, Evidence& evidence);
 

@@ -3,8 +3,12 @@
 #include "reports/json_document.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <cmath>
 #include <fmt/format.h>
+#include <limits>
+#include <optional>
 
 #include "reports/text_encoding.h"
 #include "support/bytes.h"
@@ -29,9 +33,14 @@ std::string escape_pointer(std::string_view key) {
 /// Documents nest five deep. nlohmann parses without recursion but prints and compares with it, so depth is bounded first.
 constexpr int kMaxDepth = 32;
 
-/// Finds where nesting passes kMaxDepth; nothing when it never does.
-std::optional<std::uint64_t> find_excess_depth(std::string_view text) {
+/// The longest objects are counts by mnemonic; the database has half as many. The JSON library looks members up one by
+/// one, so an object of a million of them would take it a day.
+constexpr int kMaxMembers = 4096;
+
+/// Finds where nesting passes kMaxDepth or an object kMaxMembers; nothing when they never do.
+std::optional<std::uint64_t> find_excess(std::string_view text) {
     int depth = 0;
+    std::array<int, kMaxDepth + 1> members{};
     bool in_string = false;
     for (std::size_t i = 0; i < text.size(); ++i) {
         const char c = text[i];
@@ -42,6 +51,9 @@ std::optional<std::uint64_t> find_excess_depth(std::string_view text) {
             in_string = true;
         } else if (c == '[' || c == '{') {
             if (++depth > kMaxDepth) return i;
+            if (depth > 0) members[static_cast<std::size_t>(depth)] = 0;
+        } else if (c == ':' && depth > 0) {
+            if (++members[static_cast<std::size_t>(depth)] > kMaxMembers) return i;
         } else if (c == ']' || c == '}') {
             --depth;
         }
@@ -72,8 +84,9 @@ void DocumentWriter::begin_member(std::string_view key) {
 }
 
 Result<Json> parse_json(std::string_view text, const std::string& name) {
-    if (const auto offset = find_excess_depth(text))
-        return fail(ErrorCode::refused, fmt::format("found values nested more than {} deep, expected a document of this program", kMaxDepth), name, offset);
+    if (const auto offset = find_excess(text))
+        return fail(ErrorCode::refused, fmt::format("found values nested more than {} deep or an object of more than {} members, expected a document of this program",
+                                                    kMaxDepth, kMaxMembers), name, offset);
     try {
         return Json::parse(text.begin(), text.end());
     } catch (const Json::parse_error& error) {
@@ -99,6 +112,10 @@ void ObjectReader::refuse(std::string_view key, std::string message, ErrorCode c
     if (!status_) return;
     const std::string pointer = pointer_to(key);
     status_ = tl::unexpected<Error>(Error{code, std::move(message), name_, std::nullopt, pointer.empty() ? "/" : pointer});
+}
+
+void ObjectReader::refuse_inside(std::string_view path, std::string message, ErrorCode code) {
+    if (status_) status_ = tl::unexpected<Error>(Error{code, std::move(message), name_, std::nullopt, fmt::format("{}/{}", pointer_, path)});
 }
 
 const Json* ObjectReader::find(std::string_view key, std::string_view expected) {
@@ -132,6 +149,22 @@ void ObjectReader::read(std::string_view key, std::uint64_t& out) {
     // A negative number is an integer but not an unsigned one; 1.0 and 1e3 are neither.
     if (!value->is_number_unsigned()) return refuse(key, fmt::format("found {}, expected a whole number, 0 or more", describe(*value)));
     out = value->get<std::uint64_t>();
+}
+
+void ObjectReader::read(std::string_view key, std::uint32_t& out) {
+    std::uint64_t number = 0;
+    read(key, number);
+    if (number > std::numeric_limits<std::uint32_t>::max()) return refuse(key, fmt::format("found {}, expected a whole number below 2^32", number));
+    out = static_cast<std::uint32_t>(number);
+}
+
+void ObjectReader::read(std::string_view key, double& out) {
+    const Json* value = find(key, "a number");
+    if (value == nullptr) return;
+    // JSON has no infinity, but 1e999 is read as one.
+    const double number = value->is_number() ? value->get<double>() : -1;
+    if (!(number >= 0) || std::isinf(number)) return refuse(key, fmt::format("found {}, expected a number, 0 or more", describe(*value)));
+    out = number;
 }
 
 void ObjectReader::read(std::string_view key, std::vector<std::string>& out) {
@@ -193,6 +226,11 @@ bool ObjectReader::has(std::string_view key) {
     if (found == value_.end()) return false;
     known_.push_back(key);
     return !found->is_null();
+}
+
+bool ObjectReader::has_value(std::string_view key) {
+    const Json* value = find(key, "a value or null");
+    return value != nullptr && !value->is_null();
 }
 
 void ObjectReader::finish() {

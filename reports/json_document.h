@@ -41,7 +41,8 @@ private:
     bool first_ = true;
 };
 
-/// Parses JSON text; a syntax error carries the byte offset, and so does nesting deeper than any document has (refused).
+/// Parses JSON text; a syntax error carries the byte offset, and so does what no document has and what would take
+/// long (refused): deep nesting, and objects of thousands of members.
 /// `name` names the document in errors.
 Result<Json> parse_json(std::string_view text, const std::string& name);
 
@@ -55,6 +56,10 @@ public:
     void read(std::string_view key, std::string& out);
     void read(std::string_view key, bool& out);
     void read(std::string_view key, std::uint64_t& out);
+    /// Reads a whole number below 2^32.
+    void read(std::string_view key, std::uint32_t& out);
+    /// Reads a number that is 0 or more.
+    void read(std::string_view key, double& out);
     void read(std::string_view key, std::vector<std::string>& out);
     /// Reads a hex string such as "0xffffffff81000000".
     void read_address(std::string_view key, std::uint64_t& out);
@@ -68,11 +73,15 @@ public:
     const Json* array(std::string_view key);
     /// Says whether a member is there and not null. It counts as known from then on.
     bool has(std::string_view key);
+    /// Says whether a member that must be there is not null.
+    bool has_value(std::string_view key);
     /// Makes a fault of the first member that was not asked for.
     void finish();
 
     /// Notes a fault at a member ("" for the object itself), unless there is one already.
     void refuse(std::string_view key, std::string message, ErrorCode code = ErrorCode::malformed);
+    /// The same for what lies deeper: `path` continues the object's JSON pointer ("steps/3/offset").
+    void refuse_inside(std::string_view path, std::string message, ErrorCode code = ErrorCode::inconsistent);
     bool ok() const { return status_.has_value(); }
     std::string pointer_to(std::string_view key) const;
 

@@ -120,14 +120,21 @@ std::string render_scan_json(const ScanDocument& document) {
     return collect([&](const Sink& sink) { write_scan_json(document, sink); });
 }
 
-void read_schema(ObjectReader& reader, std::string_view expected) {
+void read_schema(ObjectReader& reader, std::string_view expected, std::string_view command) {
     std::string schema;
     reader.read("schema", schema);
     if (!reader.ok() || schema == expected) return;
-    const std::string_view stem = expected.substr(0, expected.find('/') + 1);
-    const bool other_major = std::string_view(schema).starts_with(stem);
-    reader.refuse("schema", fmt::format("found \"{}\", expected \"{}\"{}", fitted(printable(schema), 60), expected,
-                                        other_major ? "; another version of the program wrote it" : ""),
+    const std::size_t stem = expected.find('/') + 1;
+    const bool other_major = std::string_view(schema).starts_with(expected.substr(0, stem));
+    std::string remedy;
+    if (other_major) {
+        // The versions are small: of a longer number, or of none, only the digits decide.
+        const std::string_view version = std::string_view(schema).substr(stem), known = expected.substr(stem);
+        const bool newer = version.size() > known.size() || (version.size() == known.size() && version > known);
+        remedy = fmt::format("; {} version of the program wrote it: {}make it again with this one (`{}`)", newer ? "a newer" : "an older",
+                             newer ? "read it with that version, or " : "", command);
+    }
+    reader.refuse("schema", fmt::format("found \"{}\", expected \"{}\"{}", fitted(printable(schema), 60), expected, remedy),
                   other_major ? ErrorCode::unsupported : ErrorCode::malformed);
 }
 
@@ -137,7 +144,7 @@ Result<ScanDocument> parse_scan_json(std::string_view text, const std::string& n
     ScanDocument document;
     Status status;
     ObjectReader reader(*json, "", name, status);
-    read_schema(reader, kScanSchema);
+    read_schema(reader, kScanSchema, "trapline scan --format json");
     reader.read("program_version", document.program_version);
     reader.read("database_version", document.database_version);
     reader.read("profile", document.profile);

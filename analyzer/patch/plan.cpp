@@ -26,6 +26,22 @@ std::optional<Technique> parse_technique(std::string_view text) {
     return std::nullopt;
 }
 
+bool has_patch(Technique technique) {
+    switch (technique) {
+        case Technique::inline_code:
+        case Technique::direct:
+        case Technique::absorb:
+        case Technique::springboard:
+        case Technique::breakpoint: return true;
+        case Technique::trap:
+        case Technique::translate:
+        case Technique::interpret:
+        case Technique::by_hand:
+        case Technique::unplanned: return false;
+    }
+    return false;
+}
+
 std::string_view to_string(FlagsLiveness liveness) {
     switch (liveness) {
         case FlagsLiveness::dead: return "dead";

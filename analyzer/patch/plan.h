@@ -37,13 +37,16 @@ std::string_view to_string(Technique technique);
 /// Reads such a name; nothing when it is none.
 std::optional<Technique> parse_technique(std::string_view text);
 
+/// What PlanWrite::what may say.
+inline constexpr std::array<std::string_view, 6> kWriteKinds = {"jump", "short-jump", "springboard", "inline", "breakpoint", "alternative"};
+
 /// Bytes that the plan changes. Together the writes of a plan overlap nowhere.
 struct PlanWrite {
     std::string section;              ///< as the file names it
     std::uint64_t address = 0;        ///< section-relative in a relocatable file
     std::uint64_t file_offset = 0;    ///< in the innermost file
     std::vector<std::uint8_t> old_bytes, new_bytes;  ///< of equal length
-    std::string what;                 ///< "jump", "short-jump", "springboard", "inline", "breakpoint", "alternative"
+    std::string what;                 ///< one of kWriteKinds
 };
 
 /// One instruction that stands in a stub for one of the guest's. The VMM maps an address inside a stub to the guest's by
@@ -91,6 +94,9 @@ struct Refusal {
     Technique technique = Technique::unplanned;
     std::string reason;                     ///< one sentence without a full stop
 };
+
+/// Whether sites of a technique have bytes written for them, so that a whole plan names a patch for each.
+bool has_patch(Technique technique);
 
 /// What arithmetic flags code behind a site may still read.
 enum class FlagsLiveness : std::uint8_t { dead, live, unknown };
@@ -142,7 +148,8 @@ struct PlanDocument {
     std::string image;                      ///< name as in ScanDocument
     std::string sha256, build_id;           ///< of the innermost file; of a bzImage, the payload's
     std::vector<PlanImage> parts;           ///< in the order of the scan
-    std::string profile, abi, abi_version, technique;  ///< technique: "hypercall" or "auto"
+    std::string profile, abi, abi_version;
+    std::string technique = "hypercall";    ///< "hypercall": every site worth more than a trap; "auto": what must be, and what is hot
     std::string database_version, program_version;
     std::vector<ReservedRange> reserved;
     std::vector<PlannedSite> sites;         ///< in the order of the scan's findings

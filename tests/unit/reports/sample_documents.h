@@ -65,8 +65,10 @@ inline ScanDocument make_scan() {
     return scan;
 }
 
+/// A plan of intentions for the scan: a technique for each site, nothing written.
 inline PlanDocument make_plan(const ScanDocument& scan) {
     PlanDocument plan;
+    plan.parts = {{"", scan.sha256, scan.build_id, scan.architecture, scan.size, scan.relocatable}};
     plan.image = scan.image;
     plan.sha256 = scan.sha256;
     plan.build_id = scan.build_id;
@@ -77,7 +79,11 @@ inline PlanDocument make_plan(const ScanDocument& scan) {
     for (std::size_t i = 0; i < scan.findings.size(); ++i) {
         const Finding& finding = scan.findings[i];
         PlannedSite site;
+        site.number = static_cast<std::uint32_t>(i);
         site.address = finding.address;
+        site.file_offset = finding.file_offset;
+        site.mode = finding.decode_mode;
+        site.privileged = finding.privileged;
         site.part = finding.part;
         site.section = finding.section;
         site.symbol = finding.symbol;
@@ -96,6 +102,50 @@ inline PlanDocument make_plan(const ScanDocument& scan) {
         ++plan.by_technique[std::string(to_string(site.technique))];
         plan.sites.push_back(site);
     }
+    return plan;
+}
+
+/// A whole plan of the sample scan, with one patch of each shape that the document knows: pushfq moves to a stub with a
+/// neighbour behind it, popfq is led there by a springboard, sgdt takes a breakpoint. The code is
+/// ...10: 9c pushfq; 48 89 d8 mov rax, rbx; 90 nop   ...20: 9d popfq; 90 nop   ...50: 0f 01 00 sgdt [rax]
+inline PlanDocument make_patched_plan(const ScanDocument& scan) {
+    PlanDocument plan = make_plan(scan);
+    plan.abi = "trapline";
+    plan.abi_version = "1.0";
+    plan.reserved = {{0xffffffffffe00000u, 0xffffffffffff0000u, "stubs"}, {0xffffffffffff0000u, 0xffffffffffff1000u, "gate"}};
+    plan.notes = {"made by hand"};
+    const std::uint64_t stub = 0xffffffffffe00000u;
+    PlanPatch absorb{Technique::absorb, "", 0xffffffff81000010u, 0xffffffff81000015u, {}, {0}, {}, {"no target inside"}, false};
+    absorb.writes = {{".text", 0xffffffff81000010u, 0x200010, {0x9c, 0x48, 0x89, 0xd8, 0x90}, {0xe9, 0xeb, 0xff, 0xdf, 0x7e}, "jump"}};
+    absorb.atomic = true;
+    absorb.moved = {{0xffffffff81000011u, stub + 1, {0x48, 0x89, 0xd8}, "mov rax, rbx"}};
+    PlanPatch springboard{Technique::springboard, "", 0xffffffff81000020u, 0xffffffff81000022u, {}, {1}, {}, {"dead filler"}, false};
+    springboard.writes = {{".text", 0xffffffff81000042u, 0x200042, {0xcc, 0xcc, 0xcc, 0xcc, 0xcc}, {0xe9, 0xc9, 0xff, 0xdf, 0x7e}, "springboard"},
+                          {".text", 0xffffffff81000020u, 0x200020, {0x9d, 0x90}, {0xeb, 0x20}, "short-jump"}};
+    PlanPatch breakpoint{Technique::breakpoint, "", 0xffffffff81000050u, 0xffffffff81000053u, {}, {}, {}, {"one byte"}, true};
+    breakpoint.writes = {{".text", 0xffffffff81000050u, 0x200050, {0x0f}, {0xcc}, "breakpoint"}};
+    plan.patches = {absorb, springboard, breakpoint};
+    plan.stubs = {{stub, {"pushfq", "mov rax, rbx", "jmp 0xffffffff81000015"}, {0x9c, 0x48, 0x89, 0xd8, 0xe9, 0x0c, 0x00, 0x20, 0x81},
+                   {{0, 0xffffffff81000010u}, {1, 0xffffffff81000011u}, {4, 0xffffffff81000015u}}, {{5, false}}},
+                  {stub + 16, {"popfq", "jmp 0xffffffff81000022"}, {0x9d, 0xe9, 0x0c, 0x00, 0x20, 0x81}, {{0, 0xffffffff81000020u}, {1, 0xffffffff81000022u}}, {{2, false}}}};
+    const auto assign = [&](std::size_t site, std::uint32_t patch) {
+        plan.sites[site].patch = patch;
+        plan.sites[site].technique = plan.patches[patch].technique;
+        plan.sites[site].fallback = Technique::breakpoint;
+        plan.sites[site].bytes = {plan.patches[patch].writes.back().old_bytes[0]};
+        plan.sites[site].cycles_trap = 6650;
+        plan.sites[site].cycles = 12.5;
+    };
+    assign(0, 0);
+    assign(1, 1);
+    assign(4, 2);
+    plan.sites[0].resume = stub + 1;
+    plan.sites[0].clobbers = {"8 bytes below rsp"};
+    plan.sites[0].flags = FlagsLiveness::live;
+    plan.sites[0].executions = 1000;
+    plan.sites[0].refused = {{Technique::inline_code, "the room is too small"}, {Technique::direct, "1 byte holds no jump"}};
+    plan.sites[4].bytes = {0x0f, 0x01, 0x00};
+    plan.by_technique = {{"absorb", 1}, {"springboard", 1}, {"breakpoint", 1}, {"trap", 2}};
     return plan;
 }
 
