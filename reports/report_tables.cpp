@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <string_view>
 
+#include "reports/technique_table.h"
 #include "reports/text_encoding.h"
 
 namespace trapline::reports {
@@ -155,15 +156,8 @@ std::string render_techniques(const PlanDocument* plan) {
     if (plan == nullptr) return "<p>No plan was made.</p>\n";
     const PlanTally counts = tally(*plan);
     if (plan->sites.empty()) return "<p>Nothing is to be patched.</p>\n";
-    std::string out = "<div class=\"split\"><div><h3>By technique</h3>\n";
-    out += open_table("Sites by technique", {{"Technique"}, {"Critical sites", true}, {"Other sites", true}});
-    for (const auto& [technique, count] : counts.techniques) {
-        const auto found = counts.critical_techniques.find(technique);
-        const std::uint64_t critical = found == counts.critical_techniques.end() ? 0 : found->second;
-        out += fmt::format("<tr>{}{}{}</tr>\n", row_head(to_string(technique), false), number_cell(critical, technique == Technique::unplanned ? "bad" : ""), number_cell(count - critical));
-    }
-    out += kCloseTable;
-    out += "</div><div><h3>By operation</h3>\n" + open_table("Sites by operation", {{"Operation"}, {"Critical", true}, {"All", true}, {"Techniques"}});
+    std::string out = "<h3>By technique</h3>\n" + render_technique_html(technique_table(*plan));
+    out += "<h3>By operation</h3>\n" + open_table("Sites by operation", {{"Operation"}, {"Critical", true}, {"All", true}, {"Techniques"}});
     for (const OperationCount& operation : counts.operations) {
         std::string techniques;
         for (const auto& [technique, count] : operation.techniques) techniques += fmt::format("{}{} {}", techniques.empty() ? "" : ", ", to_string(technique), grouped(count));
@@ -171,7 +165,7 @@ std::string render_techniques(const PlanDocument* plan) {
                            number_cell(operation.sites), techniques);
     }
     out += kCloseTable;
-    out += "</div></div>\n<h3>What is left</h3>\n";
+    out += "<h3>What is left</h3>\n";
     if (counts.left.empty()) return out + "<p>Nothing: every site has a technique.</p>\n";
     out += open_table("Sites that are left, with reasons", {{"Form"}, {"Sites", true}, {"Critical", true}, {"First at"}, {"Reason"}});
     constexpr std::size_t kRows = 200;

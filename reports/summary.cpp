@@ -9,6 +9,7 @@
 
 #include "reports/abi_distance_text.h"
 #include "reports/tally.h"
+#include "reports/technique_table.h"
 #include "reports/text_encoding.h"
 
 namespace trapline::reports {
@@ -154,6 +155,23 @@ void critical_sites(Page& page, const Tally& counts, std::size_t top) {
     }
 }
 
+/// Says what a whole plan reaches. A plan of intentions has proved nothing and reaches nothing.
+void goals(Page& page, const PlanDocument& plan) {
+    if (plan.patches.empty()) return;
+    const TechniqueTable table = technique_table(plan);
+    page.heading("Without a trap or a breakpoint, beside E9Patch, and the goals");
+    for (const GroupCount& group : table.all.groups) {
+        if (group.sites == 0) continue;
+        const auto peer = e9patch_share(group.group, table.parts.empty() ? "" : table.parts.back().architecture);
+        page.row(to_string(group.group), group.without_trap, fmt::format("of {}: {}{}", grouped(group.sites), percentage(group.without_trap, group.sites),
+                                                                         peer ? fmt::format(" (E9Patch on amd64 6.1: {:.0f} %)", *peer) : ""));
+    }
+    for (const TechniqueGoal& goal : table.goals)
+        if (goal.whole != 0)
+            page.line(fmt::format("  {}, {} {} %: {}, {}", goal.what, goal.at_least ? "at least" : "at most", goal.wanted, percentage(goal.part, goal.whole), goal.met() ? "met" : "not met"),
+                      goal.met() ? Ink::good : Ink::critical);
+}
+
 void patching(Page& page, const PlanDocument& plan) {
     const PlanTally counts = tally(plan);
     page.heading(fmt::format("How each would be patched ({} sites, {} critical)", grouped(plan.sites.size()), grouped(counts.critical)));
@@ -162,6 +180,7 @@ void patching(Page& page, const PlanDocument& plan) {
         const std::uint64_t critical_count = critical == counts.critical_techniques.end() ? 0 : critical->second;
         page.row(to_string(technique), count, fmt::format("{} critical", grouped(critical_count)));
     }
+    goals(page, plan);
     page.heading(fmt::format("Left: {} site{}, {} critical", grouped(counts.left_sites), counts.left_sites == 1 ? "" : "s", grouped(counts.left_critical)));
     if (counts.left.empty()) page.line("  Every site has a technique.", Ink::good);
     constexpr std::size_t kGroups = 8;

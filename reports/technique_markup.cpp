@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// The technique table as markup; every text that is not a literal goes through html_text.
+#include <fmt/format.h>
+
+#include "reports/technique_table.h"
+#include "reports/text_encoding.h"
+
+namespace trapline::reports {
+namespace {
+
+std::string number_cell(std::uint64_t count) { return fmt::format("<td class=\"number{}\">{}</td>", count == 0 ? " zero" : "", grouped(count)); }
+std::string share_cell(std::uint64_t part, std::uint64_t whole) { return fmt::format("<td class=\"number\">{}</td>", percentage(part, whole)); }
+
+std::string open_table(std::string_view caption, std::string_view heads) {
+    return fmt::format("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{0}\"><table><caption class=\"hidden\">{0}</caption><thead><tr>{1}</tr></thead><tbody>\n",
+                       caption, heads);
+}
+constexpr std::string_view kCloseTable = "</tbody></table></div>\n";
+
+std::string technique_rows(const PartTechniques& part) {
+    std::string out = open_table("Sites by technique", "<th scope=\"col\">Technique</th><th scope=\"col\" class=\"number\">Sites</th><th scope=\"col\" class=\"number\">%</th>"
+                                                       "<th scope=\"col\" class=\"number\">Critical</th><th scope=\"col\" class=\"number\">%</th>"
+                                                       "<th scope=\"col\" class=\"number\">IF-related</th><th scope=\"col\" class=\"number\">%</th>");
+    const auto row = [&](std::string_view name, std::uint64_t sites, std::uint64_t critical, std::uint64_t related) {
+        out += fmt::format("<tr><th scope=\"row\">{}</th>{}{}{}{}{}{}</tr>\n", name, number_cell(sites), share_cell(sites, part.sites), number_cell(critical),
+                           share_cell(critical, part.critical), number_cell(related), share_cell(related, part.flag_related));
+    };
+    for (const TechniqueCount& count : part.techniques) row(to_string(count.technique), count.sites, count.critical, count.flag_related);
+    row("all", part.sites, part.critical, part.flag_related);
+    return out + std::string(kCloseTable);
+}
+
+/// A bar of the share without a trap, and the figure of the peer as text beside it.
+std::string group_rows(const PartTechniques& part) {
+    std::string out = "<table class=\"bars\"><caption>Patched without a trap or a breakpoint</caption><thead class=\"hidden\"><tr><th scope=\"col\">Group</th>"
+                      "<th scope=\"col\">Share</th><th scope=\"col\">Share, sites, E9Patch</th></tr></thead><tbody>\n";
+    for (const GroupCount& group : part.groups) {
+        if (group.sites == 0) continue;
+        const double share = 100.0 * static_cast<double>(group.without_trap) / static_cast<double>(group.sites);
+        const auto peer = e9patch_share(group.group, part.architecture);
+        const std::string detail = fmt::format("{} of {} sites, {} on a breakpoint, {} covered", grouped(group.without_trap), grouped(group.sites), grouped(group.breakpoints), grouped(group.covered));
+        out += fmt::format("<tr><th scope=\"row\">{0}</th><td><div class=\"bar\" role=\"img\" aria-label=\"{1}\" title=\"{1}\"><i class=\"reached\" style=\"width:{2:.2f}%\"></i></div></td>"
+                           "<td class=\"number\">{3}{4}</td></tr>\n",
+                           to_string(group.group), detail, share, percentage(group.without_trap, group.sites), peer ? fmt::format(" (E9Patch {:.0f} %)", *peer) : "");
+    }
+    return out + "</tbody></table>\n";
+}
+
+}  // namespace
+
+std::string render_technique_html(const TechniqueTable& table) {
+    std::string out;
+    const auto part_block = [&](const PartTechniques& part, const std::string& title) {
+        out += "<h4>" + title + "</h4>\n<div class=\"split\"><div>\n" + technique_rows(part) + "</div><div>\n" + group_rows(part) + "</div></div>\n";
+    };
+    if (table.parts.size() > 1)
+        for (const PartTechniques& part : table.parts) part_block(part, html_text(part.part));
+    part_block(table.all, table.parts.size() > 1 ? "All parts" : "The image");
+    out += table.written ? "<ul>\n" : "<p>Nothing is written: these are intentions, and no goal is judged by them.</p>\n<ul>\n";
+    for (const TechniqueGoal& goal : table.goals)
+        if (table.written) out += fmt::format("<li>Goal: {}, {} {} %. Here: {}{}.</li>\n", goal.what, goal.at_least ? "at least" : "at most", goal.wanted, percentage(goal.part, goal.whole),
+                           goal.whole == 0 ? "" : goal.met() ? ", met" : ", <strong>not met</strong>");
+    return out + "</ul>\n<p>E9Patch: measured on the .text of Debian's 6.1 amd64 kernel with its trap fallback off; its figure beside \"all critical\" is the one for all "
+                 "sensitive sites. It does not support 32-bit code.</p>\n";
+}
+
+}  // namespace trapline::reports
