@@ -102,7 +102,7 @@ Start make_start(const Window& window, std::uint64_t entry, std::uint64_t seed, 
     // DS and ES may be the user's while the kernel is entered; stubs must not trust them.
     if (!wide)
         for (const Segment segment : {Segment::ds, Segment::es}) start.cpu.segment_base[static_cast<std::size_t>(segment)] = (next() & 8) != 0 ? next() & 0x3FFFFFFFu : 0;
-    for (std::size_t i = 0; i < kSystemRegisters; ++i) start.system[i] = next() & layout.address_mask();
+    for (std::size_t i = 0; i < kSystemRegisters; ++i) start.system[i] = next() & system_mask(layout, static_cast<SystemRegister>(i));
     return start;
 }
 

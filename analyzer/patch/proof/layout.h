@@ -36,6 +36,11 @@ struct Layout {
     bool is_reserved(std::uint64_t address, std::uint64_t size) const;
 };
 
+/// The bits that a system register has: of a selector 16.
+inline std::uint64_t system_mask(const Layout& layout, SystemRegister which) {
+    return which == SystemRegister::ldtr || which == SystemRegister::tr ? 0xFFFFu : layout.address_mask();
+}
+
 /// Reads it off an interface. Fails with `unsupported` when the interface has no area for the mode, which is the rule for an
 /// interface without stubs, and with `malformed` when a field that the proof stands on is missing or misplaced.
 Result<Layout> read_layout(const isa::Abi& abi, Mode mode);

@@ -119,7 +119,7 @@ void apply_opaque(Machine& machine, std::uint64_t identity, bool system, std::ui
     if ((choice >> 41 & 1) != 0) machine.store(next() & (mask >> 1), 4, next());
     if (!system) return;
     for (std::size_t i = 0; i < kSystemRegisters; ++i)
-        if ((choice >> (48 + i) & 1) != 0) machine.set_system(static_cast<SystemRegister>(i), next() & mask);
+        if ((choice >> (48 + i) & 1) != 0) machine.set_system(static_cast<SystemRegister>(i), next() & system_mask(machine.layout(), static_cast<SystemRegister>(i)));
 }
 
 }  // namespace trapline::patch::proof

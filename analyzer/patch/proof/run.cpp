@@ -49,7 +49,7 @@ protected:
     virtual ~Runner() = default;
     /// Runs one instruction, or lets the VMM work, or ends the run.
     virtual void step() = 0;
-    /// Where the guest believes an instruction stands, for the events.
+    /// Called between two instructions of the guest.
     virtual void forget_scratch() {}
 
     void breaks(std::string why) {
@@ -72,10 +72,20 @@ protected:
         } else if (armed_ == Armed::next_boundary) {
             armed_ = Armed::no;
             if (!run_.event_waits || !guest_interrupts()) return;
-            run_.events.push_back({Event::Kind::delivery, guest, 0, m_.digest()});
+            run_.events.push_back({Event::Kind::delivery, behind_nops(guest), 0, m_.digest()});
             if (line_ != nullptr) line_->note += fmt::format("event delivered at {:#x} ", guest);
             set_waiting(false);
         }
+    }
+    /// A NOP of the window need not run anywhere: an event that is delivered in front of it may as well be so behind it. It
+    /// counts for shadows all the same.
+    std::uint64_t behind_nops(std::uint64_t guest) const {
+        while (window_.is_guest(guest)) {
+            const Instruction& insn = window_.original.at(guest, layout_.mode);
+            if (!insn.valid() || insn.action != Action::nop) break;
+            guest = insn.next;
+        }
+        return guest;
     }
     void boundary(std::uint64_t guest) {
         forget_scratch();
@@ -221,8 +231,9 @@ private:
         if (in_place && insn.action != Action::jump) at_ = ip;
         const MapStep* const step = in_stub && !wide ? window_.find_step(ip) : nullptr;
         if (step != nullptr) {
-            if (window_.is_guest(step->guest)) at_ = step->guest;
-            else behind_ = step->guest;
+            // An entry that is not this run's is where another run begins: control resumes there.
+            const bool inside = window_.is_guest(step->guest) && (step->guest == start_.entry || !window_.is_entry(step->guest));
+            (inside ? at_ : behind_) = step->guest;
         }
         if (at_) {
             behind_.reset();

@@ -30,7 +30,7 @@ public:
     const Instruction& at(std::uint64_t address, Mode mode);
 
 private:
-    std::vector<CodePiece> pieces_;      ///< by address; they do not overlap
+    std::vector<CodePiece> pieces_;      ///< by address; where they overlap their bytes are the same
     std::vector<Instruction> decoded_;
     std::size_t last_ = 0;
 };

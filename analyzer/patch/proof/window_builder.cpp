@@ -60,6 +60,12 @@ void correct_copied_branches(std::vector<std::uint8_t>& bytes, Mode mode, std::u
 
 WindowBuilder::WindowBuilder(const PlanDocument& plan, CodeReader reader, const isa::Abi& abi)
     : plan_(&plan), reader_(std::move(reader)), abi_(&abi), sites_of_patch_(plan.patches.size()) {
+    for (const PlanPatch& patch : plan.patches)
+        for (const PlanWrite& write : patch.writes) {
+            writes_.push_back({&patch.part, &write});
+            longest_write_ = std::max(longest_write_, std::min<std::uint64_t>(write.old_bytes.size(), kMostBytes));
+        }
+    std::stable_sort(writes_.begin(), writes_.end(), [](const PartWrite& a, const PartWrite& b) { return a.write->address < b.write->address; });
     for (const Mode mode : {Mode::protected32, Mode::long64}) layouts_.emplace(mode, read_layout(abi, mode));
     for (std::uint32_t i = 0; i < plan.sites.size(); ++i) {
         const auto patch = plan.sites[i].patch;
@@ -121,13 +127,17 @@ struct WindowBuilder::Job {
         return {};
     }
 
-    /// Reads code and lays old or new bytes of the patch over it.
+    /// Reads code and lays the plan's old or new bytes over it.
     Result<std::vector<std::uint8_t>> read(std::string_view section, std::uint64_t begin, std::uint64_t size, bool patched) const {
         const Bytes found = builder.reader_(section, begin, size);
         if (found.size() != size) return refuse(fmt::format("the image has no {} bytes at {:#x} of section \"{}\"", size, begin, section), ErrorCode::inconsistent);
         std::vector<std::uint8_t> bytes(found.begin(), found.end());
-        for (const PlanWrite& write : patch.writes) {
-            if (write.section != section) continue;
+        // Those of other patches too: a displacement may be the first byte of what follows, whatever that becomes.
+        const std::uint64_t first = begin < builder.longest_write_ ? 0 : begin - builder.longest_write_;
+        auto next = std::lower_bound(builder.writes_.begin(), builder.writes_.end(), first, [](const PartWrite& write, std::uint64_t address) { return write.write->address < address; });
+        for (; next != builder.writes_.end() && next->write->address - first < size + builder.longest_write_; ++next) {
+            const PlanWrite& write = *next->write;
+            if (write.section != section || *next->part != patch.part) continue;
             const std::vector<std::uint8_t>& content = patched ? write.new_bytes : write.old_bytes;
             for (std::size_t i = 0; i < content.size(); ++i)
                 if (write.address + i - begin < size) bytes[write.address + i - begin] = content[i];
@@ -145,6 +155,18 @@ struct WindowBuilder::Job {
         return {};
     }
 
+    /// Bytes behind a place that the patch changes may be the tail of its last instruction: of a site whose first byte becomes
+    /// INT3, or of a short jump whose displacement is the next instruction's first byte.
+    void add_tail(std::string_view section, std::uint64_t end) {
+        for (std::uint64_t size = decode::kMaxInstructionLength - 1; size > 0; --size) {
+            auto original = read(section, end, size, false), patched = read(section, end, size, true);
+            if (!original || !patched) continue;
+            window.original.add(end, std::move(*original));
+            window.patched.add(end, std::move(*patched));
+            return;
+        }
+    }
+
     /// Code that is changed where it stands.
     Status add_places() {
         if (Status status = add_range(patch.writes.back().section, patch.begin, patch.end); !status) return status;
@@ -160,6 +182,7 @@ struct WindowBuilder::Job {
                 window.patched.add(write.address, write.new_bytes);
             }
         }
+        add_tail(patch.writes.back().section, patch.end);
         return {};
     }
 

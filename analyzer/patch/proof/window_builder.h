@@ -21,12 +21,18 @@ public:
 
 private:
     struct Job;
+    struct PartWrite {
+        const std::string* part;
+        const PlanWrite* write;
+    };
     const PlanDocument* plan_;
     CodeReader reader_;
     const isa::Abi* abi_;
     std::map<Mode, Result<Layout>> layouts_;
     std::vector<std::vector<std::uint32_t>> sites_of_patch_;
-    std::vector<std::uint32_t> sites_by_address_;  ///< indexes, by part, section, address
+    std::vector<std::uint32_t> sites_by_address_;  ///< indexes
+    std::vector<PartWrite> writes_;                ///< of all patches, by address
+    std::uint64_t longest_write_ = 0;
 };
 
 }  // namespace trapline::patch::proof

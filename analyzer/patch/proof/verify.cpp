@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+// Verification of one part: comparisons first, then the proofs on all processors.
+#include "patch/proof/verify.h"
+
+#include <fmt/format.h>
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <tuple>
+
+#include "patch/proof/window_builder.h"
+#include "support/bytes.h"
+
+namespace trapline {
+
+std::string_view to_string(VerifyKind kind) {
+    switch (kind) {
+        case VerifyKind::write: return "write";
+        case VerifyKind::stub: return "stub";
+        case VerifyKind::unpatched: return "unpatched";
+        case VerifyKind::unknown: return "unknown";
+        case VerifyKind::proof: return "proof";
+        case VerifyKind::image: return "image";
+    }
+    return "?";
+}
+
+namespace patch::proof {
+namespace {
+
+/// Bytes by section name and address. Where a relocatable file has several sections of a name, the first that holds them.
+class SectionBytes {
+public:
+    explicit SectionBytes(const image::Image& image) {
+        for (const image::Section& section : image.sections) by_name_[section.name].push_back(&section);
+    }
+    Bytes read(std::string_view name, std::uint64_t address, std::uint64_t size) const {
+        const auto found = by_name_.find(name);
+        if (found == by_name_.end()) return {};
+        for (const image::Section* section : found->second)
+            if (address >= section->address.value)
+                if (const auto bytes = ByteView(section->bytes).slice(address - section->address.value, size)) return *bytes;
+        return {};
+    }
+    /// Bytes of whichever section lies there; for stubs, whose section the plan does not name.
+    Bytes read(const image::Image& image, std::uint64_t address, std::uint64_t size) const {
+        const auto index = image.find_section(VirtAddr{address});
+        if (!index) return {};
+        const image::Section& section = image.sections[*index];
+        return ByteView(section.bytes).slice(address - section.address.value, size).value_or(Bytes{});
+    }
+
+private:
+    std::map<std::string, std::vector<const image::Section*>, std::less<>> by_name_;
+};
+
+/// "found 90 90, expected e9 01", cut to what a line holds.
+std::string compare_text(Bytes found, Bytes expected) {
+    constexpr std::size_t kMost = 16;
+    if (found.size() != expected.size()) return "no section of the image holds it";
+    const auto [one, two] = std::mismatch(found.begin(), found.end(), expected.begin());
+    const auto at = static_cast<std::size_t>(one - found.begin());
+    const std::size_t count = std::min(kMost, found.size() - at);
+    return fmt::format("found {}, expected {} at byte {} of {}", to_hex(found.subspan(at, count)), to_hex(expected.subspan(at, count)), at, expected.size());
+}
+
+class PartVerifier {
+public:
+    PartVerifier(const image::Image& image, const ScanDocument& scan, const PlanDocument& plan, const std::string& part, const isa::Abi& abi,
+                 const VerifyOptions& options, VerifyReport& report)
+        : image_(image), scan_(scan), plan_(plan), part_(part), abi_(abi), options_(options), report_(report), bytes_(image) {}
+
+    void run() {
+        for (std::size_t i = 0; i < plan_.patches.size(); ++i)
+            if (plan_.patches[i].part == part_) patches_.push_back(i);
+        check_writes();
+        check_stubs();
+        check_sites();
+        prove();
+    }
+
+private:
+    void add(VerifyKind kind, const std::string& section, std::uint64_t address, std::string text, std::string report = {}) {
+        VerifyFinding finding{kind, part_, section, address, {}, 0, std::move(text), std::move(report)};
+        for (image::SectionIndex i = 0; i < image_.sections.size(); ++i) {
+            if (image_.sections[i].name != section) continue;
+            if (const image::Symbol* symbol = image_.find_symbol(i, VirtAddr{address})) {
+                finding.symbol = symbol->name;
+                finding.symbol_offset = address - symbol->address.value;
+            }
+            break;
+        }
+        report_.findings.push_back(std::move(finding));
+    }
+
+    void check_writes() {
+        for (const std::size_t index : patches_)
+            for (const PlanWrite& write : plan_.patches[index].writes) {
+                ++report_.writes;
+                const Bytes found = bytes_.read(write.section, write.address, write.new_bytes.size());
+                if (!std::equal(found.begin(), found.end(), write.new_bytes.begin(), write.new_bytes.end()))
+                    add(VerifyKind::write, write.section, write.address, fmt::format("{}: {}", write.what, compare_text(found, write.new_bytes)));
+            }
+    }
+
+    void check_stubs() {
+        for (const std::size_t index : patches_)
+            for (const std::uint32_t number : plan_.patches[index].stubs) {
+                if (number >= plan_.stubs.size()) continue;  // the proof says so
+                const PlanStub& stub = plan_.stubs[number];
+                ++report_.stubs;
+                const Bytes found = image_.relocatable ? bytes_.read(kStubSection, stub.address, stub.bytes.size()) : bytes_.read(image_, stub.address, stub.bytes.size());
+                // Fields that a loader fills in hold anything until then.
+                if (!image_.relocatable && !std::equal(found.begin(), found.end(), stub.bytes.begin(), stub.bytes.end()))
+                    add(VerifyKind::stub, "", stub.address, fmt::format("stub of {:#x}: {}", plan_.patches[index].begin, compare_text(found, stub.bytes)));
+                else if (found.size() != stub.bytes.size())
+                    add(VerifyKind::stub, std::string(kStubSection), stub.address, fmt::format("stub of {:#x}: no section holds it", plan_.patches[index].begin));
+            }
+    }
+
+    bool is_stub_code(const Finding& finding) const {
+        if (finding.section == kStubSection) return true;
+        const auto mode = parse_mode(finding.decode_mode);
+        const isa::AbiArea* const area = mode && !image_.relocatable ? abi_.find_area(*mode) : nullptr;
+        return area != nullptr && area->stubs.contains(VirtAddr{finding.address});
+    }
+
+    /// What stands against a critical instruction that is still there; empty when it may stay.
+    std::string objection(const PlannedSite& site) const {
+        if (site.technique == Technique::interpret) return {};  // no deprivileged processor runs it
+        if (!site.patch || *site.patch >= plan_.patches.size())
+            return fmt::format("it is left with technique {}{}", to_string(site.technique), site.why.empty() ? "" : ": " + site.why);
+        const PlanPatch& patch = plan_.patches[*site.patch];
+        // The replacement of an alternative stays where it is; what counts is that the table no longer leads to it.
+        const bool redirected = !patch.writes.empty() && std::all_of(patch.writes.begin(), patch.writes.end(), [](const PlanWrite& write) { return write.what == "alternative"; });
+        return redirected ? std::string() : std::string("its patch leaves it in place");
+    }
+
+    void check_sites() {
+        std::map<std::pair<std::string_view, std::uint64_t>, const PlannedSite*> planned;
+        for (const PlannedSite& site : plan_.sites)
+            if (site.part == part_) planned.emplace(std::pair{std::string_view(site.section), site.address}, &site);
+        for (const Finding& finding : scan_.findings) {
+            if (!finding.critical || is_stub_code(finding)) continue;
+            if (finding.evidence != Evidence::reached) {
+                ++report_.critical_swept;
+                continue;
+            }
+            ++report_.critical_reached;
+            const auto site = planned.find({finding.section, finding.address});
+            if (site == planned.end()) {
+                add(VerifyKind::unknown, finding.section, finding.address, fmt::format("{} is critical and the plan does not know it", finding.text));
+            } else if (const std::string why = objection(*site->second); !why.empty()) {
+                add(VerifyKind::unpatched, finding.section, finding.address, fmt::format("{} is critical: {}", finding.text, why));
+            }
+        }
+    }
+
+    void prove() {
+        const WindowBuilder builder(plan_, [this](std::string_view section, std::uint64_t address, std::uint64_t size) { return bytes_.read(section, address, size); }, abi_);
+        std::vector<Proof> proofs(patches_.size());
+        std::atomic<std::uint64_t> done = 0;
+        std::mutex mutex;
+        tbb::task_arena arena(options_.jobs > 0 ? options_.jobs : tbb::task_arena::automatic);
+        arena.execute([&] {
+            tbb::parallel_for(std::size_t{0}, patches_.size(), [&](std::size_t i) {
+                auto window = builder.build(patches_[i]);
+                if (window) proofs[i] = prove_window(*window, options_.proof);
+                else proofs[i].difference = window.error().describe();
+                const std::uint64_t count = ++done;
+                if (!options_.progress || count % 64 != 0) return;
+                const std::lock_guard lock(mutex);
+                options_.progress(count, patches_.size());
+            });
+        });
+        for (std::size_t i = 0; i < proofs.size(); ++i) {
+            const PlanPatch& patch = plan_.patches[patches_[i]];
+            ++report_.patches;
+            report_.proved += proofs[i].holds;
+            report_.rounds += proofs[i].rounds;
+            if (!proofs[i].holds)
+                add(VerifyKind::proof, patch.writes.empty() ? "" : patch.writes.back().section, patch.begin,
+                    fmt::format("{}: {}", to_string(patch.technique), proofs[i].difference), std::move(proofs[i].report));
+        }
+    }
+
+    /// Must match the name that the rewriter gives.
+    static constexpr std::string_view kStubSection = ".trapline.stubs";
+
+    const image::Image& image_;
+    const ScanDocument& scan_;
+    const PlanDocument& plan_;
+    const std::string& part_;
+    const isa::Abi& abi_;
+    const VerifyOptions& options_;
+    VerifyReport& report_;
+    SectionBytes bytes_;
+    std::vector<std::size_t> patches_;  ///< of this part
+};
+
+}  // namespace
+
+void verify_part(const image::Image& image, const ScanDocument& scan, const PlanDocument& plan, const std::string& part, const isa::Abi& abi,
+                 const VerifyOptions& options, VerifyReport& report) {
+    report.seed = options.proof.seed;
+    report.rounds_each = options.proof.rounds;
+    PartVerifier(image, scan, plan, part, abi, options, report).run();
+}
+
+void finish_report(const PlanDocument& plan, const std::vector<std::string>& parts_met, VerifyReport& report) {
+    report.plan_sha256 = plan.sha256;
+    for (const PlanImage& part : plan.parts)
+        if (std::find(parts_met.begin(), parts_met.end(), part.part) == parts_met.end())
+            report.findings.push_back({VerifyKind::image, part.part, "", 0, "", 0, "the patched image has no such part", ""});
+    std::stable_sort(report.findings.begin(), report.findings.end(), [](const VerifyFinding& a, const VerifyFinding& b) {
+        return std::tie(a.part, a.kind, a.section, a.address) < std::tie(b.part, b.kind, b.section, b.address);
+    });
+}
+
+}  // namespace patch::proof
+}  // namespace trapline
