@@ -8,6 +8,8 @@
 #include "cli/command.h"
 #include "cli/host_probe.h"
 #include "decode/decoder.h"
+#include "executor/host/calibration.h"
+#include "reports/calibration_json.h"
 
 namespace trapline::cli {
 
@@ -17,6 +19,8 @@ using State = HostAnswer::State;
 
 struct Options {
     std::string format = "text";
+    bool calibrate = false;
+    std::string output;
 };
 
 std::string_view to_text(State state) {
@@ -101,7 +105,27 @@ nlohmann::ordered_json to_json(const std::vector<HostAnswer>& answers, const std
     return document;
 }
 
+/// Measures what events cost here, for the estimates of `trapline plan --calibration`.
+int calibrate(const Options& options) {
+    const auto measured = executor::measure_event_costs();
+    if (!measured) {
+        print_error(measured.error());
+        return exit_code(measured.error());
+    }
+    patch::CostTable table;
+    table.trap = measured->trap;
+    table.breakpoint = measured->breakpoint;
+    table.instruction = measured->instruction;
+    table.jump_pair = measured->jump_pair;
+    table.far_call = measured->far_call;
+    table.near_call = measured->near_call;
+    const Status status = write_output(options.output, reports::render_calibration_json(table));
+    if (!status) print_error(status.error());
+    return status ? kDone : exit_code(status.error());
+}
+
 int run(const Options& options, const GlobalOptions& global) {
+    if (options.calibrate) return calibrate(options);
     // First of all: the children must be forked while there is one thread.
     std::vector<HostAnswer> answers;
     const auto append = [&](std::vector<HostAnswer> more) { answers.insert(answers.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end())); };
@@ -126,6 +150,8 @@ Run add_doctor(CLI::App& app, const GlobalOptions& global, CLI::App*& command) {
     auto options = std::make_shared<Options>();
     command = app.add_subcommand("doctor", "Tell what this host can do, and what it cannot and why");
     command->add_option("--format", options->format, "text or json")->capture_default_str()->check(CLI::IsMember({"text", "json"}));
+    auto* calibrate = command->add_flag("--calibrate", options->calibrate, "measure what traps, breakpoints and calls cost here, and print the table that plan --calibration reads");
+    command->add_option("-o,--output", options->output, "write the table to FILE instead of standard output")->type_name("FILE")->needs(calibrate);
     command->footer("Every experiment runs in a process of its own. Exit 5 only when nothing would work here.");
     return [options, &global] { return run(*options, global); };
 }

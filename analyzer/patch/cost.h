@@ -8,17 +8,17 @@
 
 namespace trapline::patch {
 
-/// Cycles of one event each. The defaults are those measured on an AMD EPYC guest at 2.7 GHz; `trapline doctor --calibrate`
-/// measures the host's own.
+/// Cycles of one event each. The defaults are what `trapline doctor --calibrate` measured on an AMD EPYC of family 26 under
+/// Linux 6.18, itself a guest.
 struct CostTable {
     std::string source = "default";  ///< "default", or the file's name
-    double trap = 6700;              ///< a privileged instruction to a signal handler and back
-    double breakpoint = 6500;        ///< INT3 to a signal handler and back
-    double instruction = 1;          ///< a simple instruction of a template
-    double jump_pair = 2;            ///< JMP rel32 to a stub and back
-    double far_call = 160;           ///< 32-bit code to 64-bit code of the VMM and back by a far return
-    double near_call = 20;           ///< 64-bit code to the VMM and back
-    double emulate = 150;            ///< what the VMM does to carry out an operation
+    double trap = 5100;              ///< a privileged instruction to a signal handler and back
+    double breakpoint = 5300;        ///< INT3 to a signal handler and back
+    double instruction = 0.3;        ///< a simple instruction of a template
+    double jump_pair = 1;            ///< JMP rel32 to a stub and back
+    double far_call = 80;            ///< 32-bit code to 64-bit code of the VMM and back by far transfers
+    double near_call = 1.2;          ///< 64-bit code to the VMM and back
+    double emulate = 150;            ///< what the VMM does to carry out an operation; an estimate, nothing measures it yet
 };
 
 /// Fills in cycles_trap and cycles of a site: untouched, and as planned. `lines` and `calls_vmm` describe its template; they
