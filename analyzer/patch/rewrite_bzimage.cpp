@@ -22,6 +22,8 @@ constexpr std::uint64_t kTailHeader = 0x1C, kFooterBytes = 16, kSizeTrailer = 4;
 constexpr std::uint64_t kMaxExpanded = std::uint64_t{1} << 30;
 // The tail is a few hundred kilobytes: a small dictionary is enough.
 constexpr std::uint32_t kTailDictionary = 4u << 20;
+// Stronger settings take 0.1 % off a kernel in xz (5640104 bytes became 5633280); beyond 1/64 they need not be tried.
+constexpr std::uint64_t kMostGained = 64;
 // Must match the numbers in rewrite_bzimage.h.
 constexpr std::array<image::Content, 6> kCompressions = {image::Content::gzip, image::Content::bzip2, image::Content::xz, image::Content::lzma, image::Content::lz4_legacy, image::Content::zstd};
 
@@ -113,6 +115,7 @@ private:
             Buffer packed = with_trailer(std::move(*stream), packing.how, elf.bytes.size());
             smallest_ = smallest_ == 0 ? packed.size() : std::min<std::uint64_t>(smallest_, packed.size());
             if (packed.size() <= room_) return packed;
+            if (packed.size() - room_ > room_ / kMostGained) break;
         }
         return Buffer();
     }
