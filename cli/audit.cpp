@@ -10,7 +10,6 @@
 #include "classify/theorem.h"
 #include "cli/scan_images.h"
 #include "patch/abi_distance.h"
-#include "patch/operation.h"
 #include "reports/patchlist_csv.h"
 #include "reports/plan_json.h"
 #include "reports/report_html.h"
@@ -64,8 +63,7 @@ public:
     Auditor(const Options& options, const isa::Database& database, const classify::TagTable& tags)
         : options_(options), database_(database), tags_(tags) {}
 
-    void add(const ScanDocument& scan) {
-        const PlanDocument plan = patch::plan_operations(scan, database_);
+    void add(const ScanDocument& scan, const PlanDocument& plan) {
         const auto critical = static_cast<std::size_t>(std::count_if(scan.findings.begin(), scan.findings.end(), [](const Finding& f) { return f.critical; }));
         const auto unplanned = static_cast<std::size_t>(
             std::count_if(plan.sites.begin(), plan.sites.end(), [](const PlannedSite& site) { return site.critical && site.technique == Technique::unplanned; }));
@@ -160,7 +158,7 @@ int run(const Options& options, const GlobalOptions& global) {
     const std::shared_future<ScanTools> tools = start_loading(options.images, global);
     if (!tools.get().ready()) return tools.get().failure;
     Auditor auditor(options, tools.get().loaded->database, *tools.get().tags);
-    int result = scan_images(options.images, global, tools, [&](ScanDocument&& scan) { auditor.add(scan); }, print_error);
+    int result = plan_images(options.images, global, tools, {}, [&](ScanDocument&& scan, PlanDocument&& plan) { auditor.add(scan, plan); }, print_error);
     auditor.finish();
     result = std::max(result, auditor.result());
     if (result != kDone) return result;

@@ -50,6 +50,14 @@ const isa::Profile* find_profile(const isa::Database& database, const std::strin
     return nullptr;
 }
 
+const isa::Abi* find_abi(const isa::Database& database, const std::string& name) {
+    if (const isa::Abi* abi = database.find_abi(name)) return abi;
+    std::string known;
+    for (const isa::Abi& abi : database.abis) known += (known.empty() ? "" : ", ") + abi.id;
+    fmt::print(stderr, "trapline: error: unknown interface \"{}\", expected one of {}\n", name, known);
+    return nullptr;
+}
+
 namespace {
 
 // Diagnostics go to stderr at once, in the form "trapline: error: ...", whatever stdout is doing.

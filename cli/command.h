@@ -39,6 +39,9 @@ std::unique_ptr<LoadedDatabase> load(const GlobalOptions& global);
 /// Finds a profile by name; on failure names the known ones on stderr and gives null (exit code kUsage).
 const isa::Profile* find_profile(const isa::Database& database, const std::string& name);
 
+/// Finds a hypercall interface by name; on failure names the known ones on stderr and gives null (exit code kUsage).
+const isa::Abi* find_abi(const isa::Database& database, const std::string& name);
+
 /// Prints "trapline: error: ..." to stderr.
 void print_error(const Error& error);
 void print_warning(const std::string& text);
@@ -72,7 +75,9 @@ Run add_isa(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_verdict(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_scan(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_audit(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
+Run add_plan(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_patch(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
+Run add_verify(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_corpus(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_doctor(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_verify_isa(CLI::App& app, const GlobalOptions& global, CLI::App*& command);

@@ -26,25 +26,38 @@ std::optional<std::uint64_t> parse_address(std::string text) {
     return value;
 }
 
-/// Collects the parts of one bzImage until another image begins.
+void keep_section(ScanDocument& scan, const std::string& name) {
+    std::erase_if(scan.sections, [&](const SectionSummary& section) { return section.name != name; });
+    std::erase_if(scan.findings, [&](const Finding& finding) { return finding.section != name; });
+}
+
+using OnScan = std::function<void(ScanDocument&&, PlanDocument&&)>;
+
+/// Collects the parts of one bzImage until another image begins. With a planner their plan too.
 class PartCollector {
 public:
-    explicit PartCollector(const std::function<void(ScanDocument&&)>& out) : out_(out) {}
+    PartCollector(const OnScan& out, patch::Planner* planner) : out_(out), planner_(planner) {}
 
-    void add(ScanDocument&& scan) {
+    void add(ScanDocument&& scan, const scan::CodeFacts* facts) {
         const std::string owner = owner_of(scan);
         if (owner != owner_) flush();
-        if (owner.empty()) return out_(std::move(scan));
+        if (facts != nullptr) planner_->add(scan, *facts);
+        if (owner.empty()) return finish(scan.image, std::move(scan));
         owner_ = owner;
         parts_.push_back(std::move(scan));
     }
     void flush() {
-        if (!parts_.empty()) out_(merge_parts(owner_, std::move(parts_)));
+        if (!parts_.empty()) finish(owner_, merge_parts(owner_, std::move(parts_)));
         parts_.clear();
         owner_.clear();
     }
 
 private:
+    void finish(const std::string& image, ScanDocument&& scan) {
+        PlanDocument plan;
+        if (planner_ != nullptr) plan = planner_->finish(image);
+        out_(std::move(scan), std::move(plan));
+    }
     // The name of the bzImage that an image is a part of; empty for every other image.
     static std::string owner_of(const ScanDocument& scan) {
         for (const char* part : {"!setup", "!stub", "!payload"}) {
@@ -55,7 +68,8 @@ private:
         return {};
     }
 
-    const std::function<void(ScanDocument&&)>& out_;
+    const OnScan& out_;
+    patch::Planner* planner_;
     std::string owner_;
     std::vector<ScanDocument> parts_;
 };
@@ -87,8 +101,10 @@ std::shared_future<ScanTools> start_loading(const ScanImagesOptions& options, co
     }).share();
 }
 
-int scan_images(const ScanImagesOptions& options, const GlobalOptions& global, const std::shared_future<ScanTools>& tools,
-                const std::function<void(ScanDocument&&)>& on_scan, const std::function<void(const Error&)>& on_error) {
+namespace {
+
+int run_images(const ScanImagesOptions& options, const GlobalOptions& global, const std::shared_future<ScanTools>& tools, const PlanRequest* request,
+               const OnScan& on_scan, const std::function<void(const Error&)>& on_error) {
     image::OpenOptions open;
     open.max_decompressed = options.max_size;
     open.max_members = options.max_members;
@@ -112,31 +128,57 @@ int scan_images(const ScanImagesOptions& options, const GlobalOptions& global, c
         result = std::max(result, exit_code(error));
     };
     for (const std::string& path : options.images) {
-        PartCollector collector(on_scan);
+        std::unique_ptr<patch::Planner> planner;
+        std::optional<PartCollector> collector;
+        bool known_abi = true;
         const auto sink = [&](image::Image&& image) {
             if (!tools.get().ready()) return false;
+            if (request != nullptr && planner == nullptr) {
+                const isa::Abi* abi = find_abi(tools.get().loaded->database, request->abi);
+                if (abi == nullptr) return known_abi = false;
+                planner = std::make_unique<patch::Planner>(tools.get().loaded->database, *abi, request->options);
+            }
+            if (!collector) collector.emplace(on_scan, planner.get());
             scan::ScanOptions scan_options;
             scan_options.jobs = options.jobs;
-            scan_options.section = options.section;
+            // A plan needs the facts of all code, so the sections that were not asked for are left out afterwards.
+            if (planner == nullptr) scan_options.section = options.section;
             scan_options.count_all = options.count_all;
             scan_options.progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(image.name, done, total); };
-            ScanDocument scan = scan::scan(image, tools.get().loaded->database, *tools.get().tags, scan_options);
+            const isa::Database& database = tools.get().loaded->database;
+            std::optional<scan::ScanWithFacts> planned;
+            if (planner != nullptr) planned = scan::scan_with_facts(image, database, *tools.get().tags, scan_options);
+            ScanDocument scan = planned ? std::move(planned->document) : scan::scan(image, database, *tools.get().tags, scan_options);
+            if (planned && !options.section.empty()) keep_section(scan, options.section);
             progress.clear();
             ++images;
             images_with_code += !scan.sections.empty();
             scan.program_version = TRAPLINE_VERSION;
-            collector.add(std::move(scan));
+            collector->add(std::move(scan), planned ? &planned->facts : nullptr);
             return true;
         };
         const Status status = image::open_images(path, open, sink, note_error);
         if (!tools.get().ready()) return tools.get().failure;
-        collector.flush();
+        if (!known_abi) return kUsage;
+        if (collector) collector->flush();
         if (!status) note_error(status.error());
     }
     // A misspelt name must not look like a kernel without findings.
     if (!options.section.empty() && images > 0 && images_with_code == 0)
         note_error(Error{ErrorCode::malformed, "found no executable section named \"" + options.section + "\", expected one of the image's", options.images.front(), std::nullopt, {}});
     return result;
+}
+
+}  // namespace
+
+int scan_images(const ScanImagesOptions& options, const GlobalOptions& global, const std::shared_future<ScanTools>& tools,
+                const std::function<void(ScanDocument&&)>& on_scan, const std::function<void(const Error&)>& on_error) {
+    return run_images(options, global, tools, nullptr, [&](ScanDocument&& scan, PlanDocument&&) { on_scan(std::move(scan)); }, on_error);
+}
+
+int plan_images(const ScanImagesOptions& options, const GlobalOptions& global, const std::shared_future<ScanTools>& tools, const PlanRequest& request,
+                const std::function<void(ScanDocument&&, PlanDocument&&)>& on_plan, const std::function<void(const Error&)>& on_error) {
+    return run_images(options, global, tools, &request, on_plan, on_error);
 }
 
 }  // namespace trapline::cli

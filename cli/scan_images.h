@@ -9,6 +9,7 @@
 
 #include "cli/command.h"
 #include "image/image.h"
+#include "patch/planner.h"
 #include "scan/scanner.h"
 
 namespace trapline::cli {
@@ -47,5 +48,15 @@ std::shared_future<ScanTools> start_loading(const ScanImagesOptions& options, co
 /// or the tools' failure.
 int scan_images(const ScanImagesOptions& options, const GlobalOptions& global, const std::shared_future<ScanTools>& tools,
                 const std::function<void(ScanDocument&&)>& on_scan, const std::function<void(const Error&)>& on_error);
+
+/// Asks for plans besides.
+struct PlanRequest {
+    std::string abi = "trapline";
+    patch::PlanOptions options;
+};
+
+/// The same with a plan for every image.
+int plan_images(const ScanImagesOptions& options, const GlobalOptions& global, const std::shared_future<ScanTools>& tools, const PlanRequest& request,
+                const std::function<void(ScanDocument&&, PlanDocument&&)>& on_plan, const std::function<void(const Error&)>& on_error);
 
 }  // namespace trapline::cli

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "cli/command.h"
 #include "cli/input_file.h"
 #include "image/image.h"
 #include "patch/proof/verify.h"

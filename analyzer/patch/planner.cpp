@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "patch/draft_writer.h"
 #include "patch/flags_liveness.h"
@@ -390,18 +391,20 @@ void Planner::add(const ScanDocument& scan, const scan::CodeFacts& facts) {
 }
 
 PlanDocument Planner::finish(const std::string& image) {
-    PlanDocument& plan = impl_->plan;
+    PlanDocument plan = std::exchange(impl_->plan, {});
+    const auto next_stub = std::exchange(impl_->next_stub, {});
+    const std::uint64_t physical_offset = std::exchange(impl_->physical_offset, 0);
     const isa::Abi& abi = impl_->templates.abi();
     plan.image = image;
     plan.abi = abi.id;
     plan.abi_version = abi.version();
     plan.technique = impl_->options.technique;
-    for (const auto& [mode, end] : impl_->next_stub) {
+    for (const auto& [mode, end] : next_stub) {
         const isa::AbiArea* area = abi.find_area(mode);
         if (area == nullptr) continue;
         plan.reserved.push_back({area->stubs.begin.value, area->stubs.end.value, fmt::format("stubs, {}-bit", width_bits(mode))});
-        if (impl_->physical_offset != 0) {
-            const std::uint64_t begin = area->stubs.begin.value - impl_->physical_offset;
+        if (physical_offset != 0) {
+            const std::uint64_t begin = area->stubs.begin.value - physical_offset;
             plan.reserved.push_back({begin, begin + area->stubs.size(), fmt::format("stubs before paging, {}-bit", width_bits(mode))});
         }
         plan.reserved.push_back({area->gate.value, area->gate.value + isa::kAbiPageBytes, fmt::format("gate, {}-bit", width_bits(mode))});
@@ -409,7 +412,7 @@ PlanDocument Planner::finish(const std::string& image) {
         plan.reserved.push_back({area->pending.value, area->pending.value + isa::kAbiPageBytes, fmt::format("pending, {}-bit", width_bits(mode))});
     }
     for (const PlannedSite& site : plan.sites) ++plan.by_technique[std::string(to_string(site.technique))];
-    return std::move(plan);
+    return plan;
 }
 
 }  // namespace trapline::patch

@@ -39,7 +39,7 @@ public:
 
     /// Plans one image. `scan` has the findings of this part, `facts` its code.
     void add(const ScanDocument& scan, const scan::CodeFacts& facts);
-    /// Gives the plan under the name of the whole image.
+    /// Gives the plan under the name of the whole image, and begins a new one: many images may be planned one after another.
     PlanDocument finish(const std::string& image);
 
 private:

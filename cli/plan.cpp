@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// trapline plan: what to do about each critical or privileged site of one image, in the shape that --format names.
+#include <fmt/core.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <optional>
+
+#include "cli/scan_images.h"
+#include "reports/calibration_json.h"
+#include "reports/execution_counts.h"
+#include "reports/patchlist_csv.h"
+#include "reports/plan_include.h"
+#include "reports/plan_json.h"
+#include "reports/plan_text.h"
+
+namespace trapline::cli {
+
+namespace {
+
+struct Options {
+    ScanImagesOptions images;
+    std::string abi = "trapline";
+    std::string technique = "hypercall";
+    std::string profile_data, calibration;
+    std::string format = "json";
+    std::string output;
+};
+
+/// What the plan is made from besides the image.
+struct Inputs {
+    patch::PlanOptions plan;
+    std::string measured_sha256;  ///< of the image that the execution counts are of; empty without them
+};
+
+// Statistics and calibrations are small; what is larger was named by mistake.
+constexpr std::size_t kLargestInput = std::size_t{256} << 20;
+
+Result<std::string> read_text(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    if (!in) return fail(ErrorCode::io, fmt::format("cannot be opened for reading: {}", std::strerror(errno)), path);
+    std::string text, chunk(std::size_t{1} << 16, '\0');
+    while (in.read(chunk.data(), static_cast<std::streamsize>(chunk.size())) || in.gcount() > 0) {
+        text.append(chunk, 0, static_cast<std::size_t>(in.gcount()));
+        if (text.size() > kLargestInput) return fail(ErrorCode::refused, fmt::format("found more than {} bytes, expected a document of this program", kLargestInput), path);
+    }
+    if (in.bad()) return fail(ErrorCode::io, "cannot be read", path);
+    return text;
+}
+
+Result<Inputs> read_inputs(const Options& options) {
+    Inputs inputs;
+    inputs.plan.technique = options.technique;
+    if (!options.calibration.empty()) {
+        const auto text = read_text(options.calibration);
+        if (!text) return tl::unexpected(text.error());
+        auto costs = reports::parse_calibration_json(*text, options.calibration);
+        if (!costs) return tl::unexpected(costs.error());
+        inputs.plan.costs = std::move(*costs);
+    }
+    if (!options.profile_data.empty()) {
+        const auto text = read_text(options.profile_data);
+        if (!text) return tl::unexpected(text.error());
+        auto counts = reports::parse_execution_counts(*text, options.profile_data);
+        if (!counts) return tl::unexpected(counts.error());
+        inputs.plan.executions = std::move(counts->executions);
+        inputs.measured_sha256 = std::move(counts->sha256);
+    }
+    return inputs;
+}
+
+std::string render(const PlanDocument& plan, const std::string& format) {
+    return reports::collect([&](const reports::Sink& sink) {
+        if (format == "text") reports::write_plan_text(plan, sink);
+        else if (format == "csv") reports::write_patchlist_csv(plan, sink);
+        else if (format == "include") reports::write_plan_include(plan, sink);
+        else reports::write_plan_json(plan, sink);
+    });
+}
+
+int run(const Options& options, const GlobalOptions& global) {
+    const auto inputs = read_inputs(options);
+    if (!inputs) {
+        print_error(inputs.error());
+        return exit_code(inputs.error());
+    }
+    const std::shared_future<ScanTools> tools = start_loading(options.images, global);
+    if (!tools.get().ready()) return tools.get().failure;
+    if (find_abi(tools.get().loaded->database, options.abi) == nullptr) return kUsage;
+    std::optional<PlanDocument> plan;
+    std::string second;
+    int result = plan_images(
+        options.images, global, tools, {options.abi, inputs->plan},
+        [&](ScanDocument&& scan, PlanDocument&& planned) {
+            if (!plan) plan = std::move(planned);
+            else if (second.empty()) second = scan.image;
+        },
+        print_error);
+    const auto refuse = [&](ErrorCode code, std::string message, const std::string& file) {
+        const Error error{code, std::move(message), file, std::nullopt, {}};
+        print_error(error);
+        result = std::max(result, exit_code(error));
+    };
+    if (!second.empty())
+        refuse(ErrorCode::refused, "found several images, expected one: a plan is for one file (`trapline audit` plans all of them)", second);
+    else if (plan && !inputs->measured_sha256.empty() && inputs->measured_sha256 != plan->sha256)
+        refuse(ErrorCode::inconsistent, fmt::format("found counts for the image with sha256 {}, expected {}", inputs->measured_sha256, plan->sha256), options.profile_data);
+    // A plan of half an image, or one that was told of another, must not look like a whole one.
+    if (result != kDone || !plan) return result;
+    if (const Status status = write_output(options.output, render(*plan, options.format)); !status) {
+        print_error(status.error());
+        return exit_code(status.error());
+    }
+    return kDone;
+}
+
+}  // namespace
+
+Run add_plan(CLI::App& app, const GlobalOptions& global, CLI::App*& command) {
+    auto options = std::make_shared<Options>();
+    command = app.add_subcommand("plan", "Say what to do about each critical or privileged site of an image");
+    options->images.add_to(*command);
+    command->get_option("IMAGE")->expected(1);
+    command->add_option("--abi", options->abi, "hypercall interface to plan for (trapline isa list --abis)")->type_name("NAME")->capture_default_str();
+    command->add_option("--technique", options->technique, "code for every site that is worth more than a trap, or only for what must have it and what the profile shows hot")
+        ->type_name("hypercall|auto")->capture_default_str()->check(CLI::IsMember({"hypercall", "auto"}).description(""));
+    command->add_option("--profile-data", options->profile_data, "how often each site ran: statistics of `trapline run --stats`")->type_name("STATS");
+    command->add_option("--calibration", options->calibration, "what events cost on the host that will run it, for the estimates")->type_name("FILE");
+    command->add_option("--format", options->format, "the document, a list for people, a table, or a text that GNU as includes")
+        ->type_name("json|text|csv|include")->capture_default_str()->check(CLI::IsMember({"json", "text", "csv", "include"}).description(""));
+    command->add_option("-o,--output", options->output, "write to FILE instead of standard output")->type_name("FILE");
+    command->footer("Example: trapline plan /boot/vmlinuz-$(uname -r) --abi trapline -o plan.json");
+    return [options, &global] { return run(*options, global); };
+}
+
+}  // namespace trapline::cli
