@@ -99,7 +99,10 @@ private:
         put(symbols_, kGlobalNotype, 1);
         put(symbols_, kHidden, 1);
         put(symbols_, section, 2);
-        if (elf_.is_64) put(symbols_, 0, 16);
+        if (elf_.is_64) {  // value, size
+            put(symbols_, 0, 8);
+            put(symbols_, 0, 8);
+        }
         return place->second;
     }
 
