@@ -66,7 +66,7 @@ struct DraftWriter::Job {
 
     tl::expected<void, std::string> run() {
         switch (draft.entry) {
-            case Entry::breakpoint: put(draft.window.begin, {kInt3}, "breakpoint"); return {};
+            case Entry::breakpoint: put(draft.window.begin, std::vector<std::uint8_t>(draft.window.size(), kInt3), "breakpoint"); return {};
             case Entry::in_place: return write_in_place();
             case Entry::alternative: return write_alternative();
             case Entry::short_jump: return write_short_jump();

@@ -134,7 +134,7 @@ struct PlannedSite {
 /// A range of guest-linear addresses that the VMM takes for itself.
 struct ReservedRange {
     std::uint64_t begin = 0, end = 0;
-    std::string what;                       ///< "stubs", "vcpu", "gate"
+    std::string what;                       ///< "stubs", "gate", "vcpu", "pending", "stubs-before-paging" (where jumps arrive that run at a physical address)
 };
 
 /// One file that the plan speaks of: a bzImage has several parts.

@@ -402,14 +402,14 @@ PlanDocument Planner::finish(const std::string& image) {
     for (const auto& [mode, end] : next_stub) {
         const isa::AbiArea* area = abi.find_area(mode);
         if (area == nullptr) continue;
-        plan.reserved.push_back({area->stubs.begin.value, area->stubs.end.value, fmt::format("stubs, {}-bit", width_bits(mode))});
+        plan.reserved.push_back({area->stubs.begin.value, area->stubs.end.value, "stubs"});
         if (physical_offset != 0) {
             const std::uint64_t begin = area->stubs.begin.value - physical_offset;
-            plan.reserved.push_back({begin, begin + area->stubs.size(), fmt::format("stubs before paging, {}-bit", width_bits(mode))});
+            plan.reserved.push_back({begin, begin + area->stubs.size(), "stubs-before-paging"});
         }
-        plan.reserved.push_back({area->gate.value, area->gate.value + isa::kAbiPageBytes, fmt::format("gate, {}-bit", width_bits(mode))});
-        plan.reserved.push_back({area->vcpu.value, area->vcpu.value + isa::kAbiPageBytes, fmt::format("vcpu, {}-bit", width_bits(mode))});
-        plan.reserved.push_back({area->pending.value, area->pending.value + isa::kAbiPageBytes, fmt::format("pending, {}-bit", width_bits(mode))});
+        plan.reserved.push_back({area->gate.value, area->gate.value + isa::kAbiPageBytes, "gate"});
+        plan.reserved.push_back({area->vcpu.value, area->vcpu.value + isa::kAbiPageBytes, "vcpu"});
+        plan.reserved.push_back({area->pending.value, area->pending.value + isa::kAbiPageBytes, "pending"});
     }
     for (const PlannedSite& site : plan.sites) ++plan.by_technique[std::string(to_string(site.technique))];
     return plan;

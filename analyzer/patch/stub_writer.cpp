@@ -50,7 +50,7 @@ bool StubWriter::append_item(const WindowItem& item, WrittenStub& out) const {
     for (StubFixup fixup : moved->fixups) stub.fixups.push_back({fixup.offset + static_cast<std::uint32_t>(start), fixup.image_absolute});
     // A relocated field moves with its instruction; those of moved branches and rip-relative operands are known already.
     const std::size_t grown = moved->bytes.size() - item.insn.bytes.size();
-    if (moved->fixups.empty() || grown == kJumpBytes)
+    if (!item.insn.is_nop() && (moved->fixups.empty() || grown == kJumpBytes))
         for (const image::RelocationSlot& slot : facts_->find_slots(item.insn.place, item.insn.end()))
             if (!slot.pc_relative && slot.size == 4)
                 stub.fixups.push_back({static_cast<std::uint32_t>(start + grown + (slot.address.value - item.insn.address)), true});

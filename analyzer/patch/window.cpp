@@ -34,8 +34,8 @@ public:
         if (why = check_surroundings(); !why.empty()) return std::nullopt;
         const GuestInstruction& last = window_.items.back().insn;
         window_.falls_through = last.flow.kind == Flow::fallthrough || last.flow.kind == Flow::conditional;
-        // Control goes on behind the last instruction; of dead filler behind it there is none to run.
-        window_.exit_address = last.address + last.bytes.size();
+        // NOPs at the end that count as filler belong to the window; dead filler only follows what does not fall through.
+        window_.exit_address = window_.falls_through ? code_.address_of(window_.end).value : last.address + last.bytes.size();
         window_.evidence.insert(window_.evidence.begin(), fmt::format("no known target in ({}, {})", address_text(context_.facts, window_.begin),
                                                                      address_text(context_.facts, {window_.begin.section, window_.end})));
         return std::move(window_);
@@ -72,7 +72,7 @@ private:
             if (*code == nullptr) return fmt::format("the interface has no code for {} in {}-bit code", planned.form, width_bits(insn->mode));
             item.code = *code;
         } else if (insn->is_nop()) {
-            item.dropped = true;
+            item.dropped = !follows_site();
         } else if (std::string obstacle = obstacle_to_moving(*insn); !obstacle.empty()) {
             return fmt::format("{} cannot move: {}", address_text(context_.facts, here()), obstacle);
         }
@@ -94,6 +94,9 @@ private:
         window_.end = end;
         return {};
     }
+
+    /// What follows STI or a load of SS runs before an interrupt may come, and be it a NOP.
+    bool follows_site() const { return !window_.items.empty() && window_.items.back().code != nullptr; }
 
     bool is_site(CodePlace place) const {
         return std::any_of(window_.items.begin(), window_.items.end(), [&](const WindowItem& item) { return item.insn.place == place && item.code != nullptr; });

@@ -39,6 +39,19 @@ std::uint64_t original_length(const image::Image& image, const TableEntry& repla
     return 0;
 }
 
+/// A NOP behind an instruction.
+WindowItem make_nop(const GuestInstruction& before) {
+    static constexpr std::uint8_t kNop[] = {0x90};
+    WindowItem item;
+    item.insn.place = {before.place.section, before.end()};
+    item.insn.address = before.address + before.bytes.size();
+    item.insn.mode = before.mode;
+    item.insn.bytes = kNop;
+    item.insn.structure = decode::parse_structure(decode::OpcodeMaps::generated(), item.insn.bytes, item.insn.mode);
+    item.insn.flow.kind = scan::Flow::fallthrough;
+    return item;
+}
+
 }  // namespace
 
 Proposal propose_alternative(const PlanContext& context, scan::CodePlace site) {
@@ -70,7 +83,7 @@ Proposal propose_alternative(const PlanContext& context, scan::CodePlace site) {
             item.code = *found;
             insn->site = number->second;
         } else if (insn->is_nop()) {
-            item.dropped = true;
+            item.dropped = window.items.empty() || window.items.back().code == nullptr;  // a NOP may stand in STI's shadow
         } else if (std::string obstacle = obstacle_to_moving(*insn); !obstacle.empty()) {
             return {std::nullopt, fmt::format("{:#x} cannot move: {}", insn->address, obstacle)};
         }
@@ -81,6 +94,8 @@ Proposal propose_alternative(const PlanContext& context, scan::CodePlace site) {
         window.items.push_back(std::move(item));
     }
     if (window.items.empty()) return {std::nullopt, "the replacement is empty"};
+    // The kernel fills the rest of the original with NOPs; the first may stand in the shadow of STI.
+    if (window.items.back().code != nullptr && entry.code.size() < length) window.items.push_back(make_nop(window.items.back().insn));
     if (!context.room.is_free(window.begin, window.end)) return {std::nullopt, "another patch has taken the room"};
     const scan::Flow last = window.items.back().insn.flow.kind;
     window.falls_through = last == scan::Flow::fallthrough || last == scan::Flow::conditional;

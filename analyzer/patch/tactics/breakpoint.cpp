@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// breakpoint: INT3 in the first byte. UD2 would do as well and costs three to four times as much to deliver.
+// breakpoint: INT3 in the first byte, and in the others where they are free. UD2 would do as well and costs three to four
+// times as much to deliver.
 //
-// Safe because: one byte changes, which belongs to the site's instruction alone and begins it, so whatever leads here meets
-// the INT3 whole. Refused where the kernel reads or rewrites the instruction, or where another decode shares the byte.
+// Safe because: only bytes of the site's instruction change, and whatever leads here meets the INT3 at its begin. Refused where the kernel reads or rewrites the instruction, or where another decode shares the byte.
 #include <fmt/format.h>
 
 #include "patch/tactics/tactic.h"
@@ -21,10 +21,12 @@ Proposal propose_breakpoint(const PlanContext& context, scan::CodePlace site) {
     insn->site = number->second;
     Draft draft{Technique::breakpoint, Entry::breakpoint, {}, {}, {}, {}};
     draft.window.begin = site;
-    draft.window.end = site.offset + 1;
+    // The rest of it is no instruction any longer; left as it is it would look like one.
+    const bool alone = context.room.is_free(site, insn->end()) && context.facts.find_target({site.section, site.offset + 1}, insn->end()) == nullptr;
+    draft.window.end = alone ? insn->end() : site.offset + 1;
     draft.window.exit_address = insn->address + insn->bytes.size();
     draft.window.items.push_back({std::move(*insn), nullptr, false});
-    draft.window.evidence.push_back("one byte, the instruction's first");
+    draft.window.evidence.push_back(alone ? "only bytes of the instruction itself" : "one byte, the instruction's first");
     return {std::move(draft), {}};
 }
 
