@@ -13,11 +13,11 @@
 namespace trapline::reports {
 namespace {
 
-/// The fits in the order of the document, and what a reader is told of each.
+/// The fits in the order of the document, and their labels.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kFits = {{
-    {"exact", "the interface has the same"},
-    {"partial", "to be arranged otherwise"},
-    {"unneeded", "such a guest need not"},
+    {"exact", "exact"},
+    {"partial", "partial"},
+    {"unneeded", "unneeded"},
     {"none", "without equivalent"},
 }};
 
@@ -25,7 +25,7 @@ std::string operation_name(const AbiDistanceRow& row) { return row.operation.emp
 
 /// "get_flags 483, write_cr 20 and 3 more": operations of one fit, entries of one operation together.
 std::string operations_of(const AbiDistance& distance, std::string_view fit) {
-    constexpr std::size_t kNamed = 3;
+    constexpr std::size_t kNamed = 2;  // more would pass the summary's width
     std::map<std::string, std::uint64_t> counts;
     for (const AbiDistanceRow& row : distance.rows)
         if (row.fit == fit) counts[operation_name(row)] += row.sites();
@@ -52,11 +52,11 @@ std::string distance_heading(const AbiDistance& distance) {
 
 std::vector<DistanceLine> distance_totals(const AbiDistance& distance) {
     std::vector<DistanceLine> lines;
-    for (const auto& [fit, meaning] : kFits) {
+    for (const auto& [fit, label] : kFits) {
         const AbiDistanceRow total = distance.total(fit);
-        std::string remark = fmt::format("{}; {} critical", meaning, grouped(total.critical));
-        if (total.sites() != 0) remark += ": " + operations_of(distance, fit);
-        lines.push_back({std::string(fit), total.sites(), std::move(remark)});
+        std::string remark = fmt::format("{} critical", grouped(total.critical));
+        if (total.sites() != 0) remark += "; " + operations_of(distance, fit);
+        lines.push_back({std::string(label), total.sites(), std::move(remark)});
     }
     if (distance.skipped_sites != 0) lines.push_back({"never run", distance.skipped_sites, fmt::format("in {}, which such a guest does not start with", skipped_parts(distance))});
     return lines;
