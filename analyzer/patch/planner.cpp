@@ -143,7 +143,8 @@ private:
         site.fallback = site.critical ? Technique::breakpoint : Technique::trap;
         const auto where = place(number);
         if (!where) return settle(site, Technique::unplanned, "No section under scan holds it.");
-        if (site.mode == "16r") {
+        // The setup code ends with a few instructions on the way to protected mode.
+        if (site.mode == "16r" || facts_->image().format == image::Format::bzimage_setup) {
             site.fallback = Technique::interpret;
             return settle(site, Technique::interpret, "Real-mode code is not run on a deprivileged processor: an interpreter does.");
         }
@@ -153,8 +154,11 @@ private:
         if (site.form == "int3") return settle(site, Technique::trap, "It is a breakpoint itself: the VMM meets it as it stands.");
         if (!wants_code(site)) return settle(site, Technique::trap, trap_reason(site));
         if (templates_.abi().find_area(*parse_mode(site.mode)) == nullptr) return choose_without_code(context, number, *where);
-        if (facts_->image().format == image::Format::bzimage_stub)
-            return refuse_code(context, number, *where, "the decompressor runs wherever it is loaded, so nothing in it can jump to a fixed address");
+        if (facts_->image().format == image::Format::bzimage_stub) {
+            for (const Tactic& tactic : code_tactics()) site.refused.push_back({tactic.technique, "the decompressor runs wherever it is loaded and moves itself, so nothing in it can jump to a fixed address"});
+            return settle(site, site.critical ? Technique::breakpoint : Technique::trap,
+                          site.critical ? "The decompressor moves itself before it runs: the VMM sets the breakpoint when a page of it is first executed." : trap_reason(site));
+        }
         if (is_replacement(*where)) {
             Proposal proposal = propose_alternative(context, *where);
             if (!proposal.draft) return refuse_code(context, number, *where, proposal.refusal);

@@ -23,6 +23,9 @@ struct TemplateCode {
     std::vector<std::uint32_t> own_fields;     ///< offsets of 4-byte fields that hold an address of the template itself
     std::vector<std::uint32_t> relative_fields;///< offsets of 4-byte fields that count from their own place
     const isa::AbiTemplate* source = nullptr;
+
+    /// Whether it runs anywhere unchanged.
+    bool is_placeable() const { return own_fields.empty() && relative_fields.empty() && resume_fields.empty(); }
 };
 
 /// Expands, assembles and remembers the templates of one interface. Not thread-safe.

@@ -22,7 +22,7 @@ Proposal propose_breakpoint(const PlanContext& context, scan::CodePlace site) {
     Draft draft{Technique::breakpoint, Entry::breakpoint, {}, {}, {}, {}};
     draft.window.begin = site;
     // The rest of it is no instruction any longer; left as it is it would look like one.
-    const bool alone = context.room.is_free(site, insn->end()) && context.facts.find_target({site.section, site.offset + 1}, insn->end()) == nullptr;
+    const bool alone = context.room.is_free(site, insn->end()) && context.facts.find_slots(site, insn->end()).empty() && context.facts.find_target({site.section, site.offset + 1}, insn->end()) == nullptr;
     draft.window.end = alone ? insn->end() : site.offset + 1;
     draft.window.exit_address = insn->address + insn->bytes.size();
     draft.window.items.push_back({std::move(*insn), nullptr, false});
