@@ -182,7 +182,8 @@ private:
             return refuse(place + "/file_offset", fmt::format("found {} with {} bytes, expected a place inside the {} bytes of the file", site.file_offset, site.bytes.size(), part->size));
         check_section({site.part, site.section, site.address, site.file_offset, &site.bytes, 0, 0}, place + "/address");
         if (!site.patch) {
-            if (has_patch(site.technique) && !plan_.patches.empty())
+            // A breakpoint without a patch is one that the VMM sets itself, in code that moves before it runs.
+            if (has_patch(site.technique) && site.technique != Technique::breakpoint && !plan_.patches.empty())
                 refuse(place + "/patch", fmt::format("found null beside technique \"{}\", expected the number of a patch", to_string(site.technique)));
             if (site.resume != 0) refuse(place + "/resume", "found an address beside no patch, expected null");
             return;

@@ -10,7 +10,7 @@ namespace trapline::patch {
 struct WrittenDraft {
     PlanPatch patch;                   ///< without part and stub indexes
     std::vector<PlanStub> stubs;       ///< in the order of PlanPatch::stubs, by address
-    std::vector<std::pair<std::uint32_t, std::uint64_t>> resumes;  ///< of each site that calls the VMM or may: number, address
+    std::vector<std::pair<std::uint32_t, std::uint64_t>> resumes;  ///< of each site that calls the VMM: number, address
 };
 
 /// Writes the drafts of one image.

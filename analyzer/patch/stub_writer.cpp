@@ -41,7 +41,7 @@ bool StubWriter::append_item(const WindowItem& item, WrittenStub& out) const {
             replace(line, "{resume}", fmt::format("{:#x}", resume));
             stub.assembly.push_back(std::move(line));
         }
-        out.resumes.emplace_back(*item.insn.site, resume);
+        if (item.code->source->calls_vmm) out.resumes.emplace_back(*item.insn.site, resume);
         return true;
     }
     const auto moved = move_instruction(item.insn, at);

@@ -11,7 +11,7 @@ namespace trapline::patch {
 struct WrittenStub {
     PlanStub stub;
     std::vector<MovedInstruction> moved;
-    std::vector<std::pair<std::uint32_t, std::uint64_t>> resumes;  ///< of each site: where control goes on behind its template
+    std::vector<std::pair<std::uint32_t, std::uint64_t>> resumes;  ///< of each site that calls the VMM: number, and where control goes on then
 };
 
 /// Writes stubs. `text` renders instructions for people; it decides nothing.
