@@ -203,8 +203,8 @@ std::string render_section_table(const Tally& counts) {
         ++shown;
         const SectionSummary& summary = section.summary;
         out += fmt::format("<tr>{}<td><code>{}</code></td><td class=\"number\">{}</td>{}<td class=\"number\">{}</td><td class=\"number\">{}</td>{}{}<td class=\"number\">{} / {} / {}</td></tr>\n", row_head(section_label(summary.part, summary.name)),
-                           hex_address(summary.address), readable_size(summary.size), number_cell(summary.instructions), percentage(summary.padding_bytes, summary.size),
-                           percentage(summary.reached_bytes, summary.size), number_cell(summary.undecodable_bytes), number_cell(section.findings),
+                           hex_address(summary.address), readable_size(summary.size), number_cell(summary.instructions), html_text(percentage(summary.padding_bytes, summary.size)),
+                           html_text(percentage(summary.reached_bytes, summary.size)), number_cell(summary.undecodable_bytes), number_cell(section.findings),
                            grouped(section.critical.reached), grouped(section.critical.swept), grouped(section.critical.hidden));
     }
     out += kCloseTable;

@@ -159,14 +159,15 @@ void critical_sites(Page& page, const Tally& counts, std::size_t top) {
 void goals(Page& page, const PlanDocument& plan) {
     if (plan.patches.empty()) return;
     const TechniqueTable table = technique_table(plan);
-    page.heading("Without a trap or a breakpoint, beside E9Patch, and the goals");
-    for (const GroupCount& group : table.all.groups) {
+    const PartTechniques& kernel = table.kernel();
+    page.heading(fmt::format("Without a trap or a breakpoint{}, beside E9Patch, and the goals", kernel.part.empty() ? "" : " in the payload"));
+    for (const GroupCount& group : kernel.groups) {
         if (group.sites == 0) continue;
-        const auto peer = e9patch_share(group.group, table.parts.empty() ? "" : table.parts.back().architecture);
+        const auto peer = e9patch_share(group.group, kernel.architecture);
         page.row(to_string(group.group), group.without_trap, fmt::format("of {}: {}{}", grouped(group.sites), percentage(group.without_trap, group.sites),
                                                                          peer ? fmt::format(" (E9Patch on amd64 6.1: {:.0f} %)", *peer) : ""));
     }
-    for (const TechniqueGoal& goal : table.goals)
+    for (const TechniqueGoal& goal : kernel.goals)
         if (goal.whole != 0)
             page.line(fmt::format("  {}, {} {} %: {}, {}", goal.what, goal.at_least ? "at least" : "at most", goal.wanted, percentage(goal.part, goal.whole), goal.met() ? "met" : "not met"),
                       goal.met() ? Ink::good : Ink::critical);

@@ -9,7 +9,7 @@ namespace trapline::reports {
 namespace {
 
 std::string number_cell(std::uint64_t count) { return fmt::format("<td class=\"number{}\">{}</td>", count == 0 ? " zero" : "", grouped(count)); }
-std::string share_cell(std::uint64_t part, std::uint64_t whole) { return fmt::format("<td class=\"number\">{}</td>", percentage(part, whole)); }
+std::string share_cell(std::uint64_t part, std::uint64_t whole) { return fmt::format("<td class=\"number\">{}</td>", html_text(percentage(part, whole))); }
 
 std::string open_table(std::string_view caption, std::string_view heads) {
     return fmt::format("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{0}\"><table><caption class=\"hidden\">{0}</caption><thead><tr>{1}</tr></thead><tbody>\n",
@@ -41,9 +41,17 @@ std::string group_rows(const PartTechniques& part) {
         const std::string detail = fmt::format("{} of {} sites, {} on a breakpoint, {} covered", grouped(group.without_trap), grouped(group.sites), grouped(group.breakpoints), grouped(group.covered));
         out += fmt::format("<tr><th scope=\"row\">{0}</th><td><div class=\"bar\" role=\"img\" aria-label=\"{1}\" title=\"{1}\"><i class=\"reached\" style=\"width:{2:.2f}%\"></i></div></td>"
                            "<td class=\"number\">{3}{4}</td></tr>\n",
-                           to_string(group.group), detail, share, percentage(group.without_trap, group.sites), peer ? fmt::format(" (E9Patch {:.0f} %)", *peer) : "");
+                           to_string(group.group), detail, share, html_text(percentage(group.without_trap, group.sites)), peer ? fmt::format(" (E9Patch {:.0f} %)", *peer) : "");
     }
     return out + "</tbody></table>\n";
+}
+
+std::string goal_list(const PartTechniques& part) {
+    std::string out = "<ul>\n";
+    for (const TechniqueGoal& goal : part.goals)
+        out += fmt::format("<li>Goal: {}, {} {} %. Here: {}{}.</li>\n", goal.what, goal.at_least ? "at least" : "at most", goal.wanted, html_text(percentage(goal.part, goal.whole)),
+                           goal.whole == 0 ? "" : goal.met() ? ", met" : ", <strong>not met</strong>");
+    return out + "</ul>\n";
 }
 
 }  // namespace
@@ -51,16 +59,15 @@ std::string group_rows(const PartTechniques& part) {
 std::string render_technique_html(const TechniqueTable& table) {
     std::string out;
     const auto part_block = [&](const PartTechniques& part, const std::string& title) {
-        out += "<h4>" + title + "</h4>\n<div class=\"split\"><div>\n" + technique_rows(part) + "</div><div>\n" + group_rows(part) + "</div></div>\n";
+        out += "<h4>" + title + "</h4>\n<div class=\"split\"><div>\n" + technique_rows(part) + "</div><div>\n" + group_rows(part);
+        if (table.written) out += goal_list(part);
+        out += "</div></div>\n";
     };
     if (table.parts.size() > 1)
         for (const PartTechniques& part : table.parts) part_block(part, html_text(part.part));
     part_block(table.all, table.parts.size() > 1 ? "All parts" : "The image");
-    out += table.written ? "<ul>\n" : "<p>Nothing is written: these are intentions, and no goal is judged by them.</p>\n<ul>\n";
-    for (const TechniqueGoal& goal : table.goals)
-        if (table.written) out += fmt::format("<li>Goal: {}, {} {} %. Here: {}{}.</li>\n", goal.what, goal.at_least ? "at least" : "at most", goal.wanted, percentage(goal.part, goal.whole),
-                           goal.whole == 0 ? "" : goal.met() ? ", met" : ", <strong>not met</strong>");
-    return out + "</ul>\n<p>E9Patch: measured on the .text of Debian's 6.1 amd64 kernel with its trap fallback off; its figure beside \"all critical\" is the one for all "
+    if (!table.written) out += "<p>Nothing is written: these are intentions, and no goal is judged by them.</p>\n";
+    return out + "<p>E9Patch: measured on the .text of Debian's 6.1 amd64 kernel with its trap fallback off; its figure beside \"all critical\" is the one for all "
                  "sensitive sites. It does not support 32-bit code.</p>\n";
 }
 

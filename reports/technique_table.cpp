@@ -64,6 +64,12 @@ public:
                 part_.techniques.push_back(found->second);
                 part_.techniques.back().technique = technique;
             }
+        const GroupCount &flags = part_.groups[0], &critical = part_.groups[2], &related = part_.groups[3];
+        // The goal on PUSHF and POPF is about breakpoints; what nothing fits is no better than one.
+        const std::uint64_t on_one = flags.breakpoints + (flags.sites - flags.covered);
+        part_.goals = {{{"critical sites covered", 100, true, critical.covered, critical.sites},
+                        {"critical or IF-related sites on a breakpoint", 0.5, false, related.breakpoints, related.sites},
+                        {"pushf/popf without a breakpoint", 99, true, flags.sites - on_one, flags.sites}}};
         return std::move(part_);
     }
 
@@ -78,7 +84,7 @@ std::string e9patch_cell(const GroupCount& group, const std::string& architectur
     return share ? fmt::format("{:.1f} %", *share) : architecture.empty() ? "" : "unsupported";
 }
 
-std::string text_of(const PartTechniques& part, std::string_view title) {
+std::string text_of(const PartTechniques& part, std::string_view title, bool written) {
     std::string out = fmt::format("{}\n  {:<24}{:>9}{:>9}{:>11}{:>9}{:>12}{:>9}\n", title, "technique", "sites", "", "critical", "", "IF-related", "");
     const auto row = [&](std::string_view name, std::uint64_t sites, std::uint64_t critical, std::uint64_t related) {
         out += fmt::format("  {:<24}{:>9}{:>9}{:>11}{:>9}{:>12}{:>9}\n", name, grouped(sites), percentage(sites, part.sites), grouped(critical),
@@ -90,7 +96,12 @@ std::string text_of(const PartTechniques& part, std::string_view title) {
     for (const GroupCount& group : part.groups)
         out += fmt::format("  {:<24}{:>9}{:>11}{:>15}{:>15}{:>14}\n", to_string(group.group), grouped(group.sites), percentage(group.covered, group.sites),
                            percentage(group.without_trap, group.sites), e9patch_cell(group, part.architecture), percentage(group.breakpoints, group.sites));
-    return out + "\n";
+    out += "\n";
+    for (const TechniqueGoal& goal : part.goals)
+        if (written)
+            out += fmt::format("  goal: {:<46} {} {:>5.1f} %: {:>8}  {}\n", goal.what, goal.at_least ? "at least" : "at most ", goal.wanted, percentage(goal.part, goal.whole),
+                               goal.whole == 0 ? "nothing to reach" : goal.met() ? "met" : "NOT MET");
+    return out + (written ? "\n" : "");
 }
 
 }  // namespace
@@ -130,13 +141,12 @@ TechniqueTable technique_table(const PlanDocument& plan) {
     for (const PlanImage& image : plan.parts)
         if (const auto found = parts.find(image.part); found != parts.end()) table.parts.push_back(found->second.take(image.part, image.architecture));
     table.all = all.take("", table.parts.size() == 1 ? table.parts[0].architecture : "");
-    const GroupCount &flags = table.all.groups[0], &critical = table.all.groups[2], &related = table.all.groups[3];
-    // The goal on PUSHF and POPF is about breakpoints; what nothing fits is no better than one.
-    const std::uint64_t on_one = flags.breakpoints + (flags.sites - flags.covered);
-    table.goals = {{{"critical sites covered", 100, true, critical.covered, critical.sites},
-                    {"critical or IF-related sites on a breakpoint", 0.5, false, related.breakpoints, related.sites},
-                    {"pushf/popf without a breakpoint", 99, true, flags.sites - on_one, flags.sites}}};
     return table;
+}
+
+const PartTechniques& TechniqueTable::kernel() const {
+    const auto found = std::find_if(parts.begin(), parts.end(), [](const PartTechniques& part) { return part.part == "payload"; });
+    return found == parts.end() ? all : *found;
 }
 
 std::optional<double> e9patch_share(SiteGroup group, std::string_view architecture) {
@@ -155,12 +165,9 @@ std::string render_technique_text(const TechniqueTable& table) {
     std::string out;
     if (table.parts.size() > 1)
         for (const PartTechniques& part : table.parts)
-            out += text_of(part, fmt::format("By technique: {} ({})", printable(part.part), part.architecture.empty() ? "architecture not kept" : printable(part.architecture)));
-    out += text_of(table.all, table.parts.size() > 1 ? "By technique: all parts" : "By technique");
+            out += text_of(part, fmt::format("By technique: {} ({})", printable(part.part), part.architecture.empty() ? "architecture not kept" : printable(part.architecture)), table.written);
+    out += text_of(table.all, table.parts.size() > 1 ? "By technique: all parts" : "By technique", table.written);
     if (!table.written) out += "  Nothing is written: these are intentions, and no goal is judged by them.\n";
-    for (const TechniqueGoal& goal : table.goals)
-        if (table.written) out += fmt::format("  goal: {:<46} {} {:>5.1f} %: {:>8}  {}\n", goal.what, goal.at_least ? "at least" : "at most ", goal.wanted, percentage(goal.part, goal.whole),
-                           goal.whole == 0 ? "nothing to reach" : goal.met() ? "met" : "NOT MET");
     return out + "  * measured on the .text of Debian's 6.1 amd64 kernel, its trap fallback off; beside \"all critical\"\n"
                  "    stands its figure for all sensitive sites. It does not support 32-bit code.\n";
 }

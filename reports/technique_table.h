@@ -44,16 +44,7 @@ struct GroupCount {
     std::uint64_t breakpoints = 0;
 };
 
-/// One part of an image, or all of it.
-struct PartTechniques {
-    std::string part;                         ///< "" for an image without parts and for the sum
-    std::string architecture;                 ///< empty for the sum of several parts
-    std::uint64_t sites = 0, critical = 0, flag_related = 0;
-    std::vector<TechniqueCount> techniques;   ///< those with sites, in the order of kAllTechniques
-    std::array<GroupCount, 4> groups;         ///< in the order of kAllSiteGroups
-};
-
-/// A goal of the project and what the plan reaches. Per cents of the whole image.
+/// A goal of the project and what the plan reaches, in per cent of a part's sites.
 struct TechniqueGoal {
     std::string_view what;                    ///< "critical sites covered"
     double wanted = 0;
@@ -62,11 +53,23 @@ struct TechniqueGoal {
     bool met() const;
 };
 
+/// One part of an image, or all of it.
+struct PartTechniques {
+    std::string part;                         ///< "" for an image without parts and for the sum
+    std::string architecture;                 ///< empty for the sum of several parts
+    std::uint64_t sites = 0, critical = 0, flag_related = 0;
+    std::vector<TechniqueCount> techniques;   ///< those with sites, in the order of kAllTechniques
+    std::array<GroupCount, 4> groups;         ///< in the order of kAllSiteGroups
+    std::array<TechniqueGoal, 3> goals;
+};
+
 struct TechniqueTable {
     bool written = false;                     ///< the plan has patches; otherwise it says intentions, and no goal is judged
     std::vector<PartTechniques> parts;        ///< in the plan's order; those without a site are left out
     PartTechniques all;
-    std::array<TechniqueGoal, 3> goals;
+
+    /// The part that the goals were set for: of a bzImage the payload, which is the kernel, else all.
+    const PartTechniques& kernel() const;
 };
 
 /// Counts a plan.

@@ -161,7 +161,10 @@ std::string readable_size(std::uint64_t bytes) {
 
 std::string percentage(std::uint64_t part, std::uint64_t whole) {
     if (whole == 0) return "-";
-    return fmt::format("{:.1f} %", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
+    const double share = 100.0 * static_cast<double>(part) / static_cast<double>(whole);
+    if (part < whole && share >= 99.95) return "> 99.9 %";
+    if (part > 0 && share < 0.05) return "< 0.1 %";
+    return fmt::format("{:.1f} %", share);
 }
 
 std::size_t columns(std::string_view text) {

@@ -39,7 +39,8 @@ std::string hex_address(std::uint64_t address);
 std::string grouped(std::uint64_t count);
 /// Renders a size for people: "512 bytes", "65.9 MB" (decimal units).
 std::string readable_size(std::uint64_t bytes);
-/// Renders part / whole as "12.3 %"; "-" when whole is 0.
+/// Renders part / whole as "12.3 %"; "-" when whole is 0. All and nothing alone come out as 100.0 % and 0.0 %: what rounds to
+/// them is "> 99.9 %" or "< 0.1 %".
 std::string percentage(std::uint64_t part, std::uint64_t whole);
 
 /// Counts code points of well-formed UTF-8: the columns of a terminal for what printable() lets through, wide scripts apart.

@@ -95,7 +95,8 @@ struct Refusal {
     std::string reason;                     ///< one sentence without a full stop
 };
 
-/// Whether sites of a technique have bytes written for them, so that a whole plan names a patch for each.
+/// Whether bytes are written for sites of a technique, so that a whole plan names a patch for each. One on a breakpoint may
+/// have none: in code that moves itself the VMM sets it at run time.
 bool has_patch(Technique technique);
 
 /// What arithmetic flags code behind a site may still read.

@@ -201,7 +201,14 @@ TEST_CASE("a patch says what it is", "[reports]") {
 
 TEST_CASE("a site and its patch agree", "[reports]") {
     CHECK(pointer_after([](PlanDocument& plan) { plan.sites[0].technique = Technique::inline_code; }) == "/sites/0/technique");
-    CHECK(pointer_after([](PlanDocument& plan) { plan.sites[0].patch.reset(); }) == "/sites/0/patch");
+    CHECK(pointer_after([](PlanDocument& plan) {
+              plan.sites[0].patch.reset();
+              plan.sites[0].resume = 0;
+          }) == "/sites/0/patch");
+    CHECK(pointer_after([](PlanDocument& plan) {
+              plan.sites[4].patch.reset();
+              plan.patches.pop_back();
+          }) == "accepted");  // the VMM sets this breakpoint at run time
     CHECK(pointer_after([](PlanDocument& plan) {
               plan.sites[0].patch = 1;
               plan.sites[0].technique = Technique::springboard;

@@ -69,6 +69,11 @@ TEST_CASE("numbers for people", "[reports]") {
     CHECK(grouped(18446744073709551615u) == "18,446,744,073,709,551,615");
     CHECK(percentage(1, 0) == "-");
     CHECK(percentage(1, 8) == "12.5 %");
+    CHECK(percentage(0, 8) == "0.0 %");
+    CHECK(percentage(8, 8) == "100.0 %");
+    CHECK(percentage(9999, 10000) == "> 99.9 %");
+    CHECK(percentage(1, 10000) == "< 0.1 %");
+    CHECK(percentage(999, 1000) == "99.9 %");
     CHECK(hex_address(0xffffffff81000000u) == "0xffffffff81000000");
 }
 
