@@ -35,8 +35,7 @@ plan = {"schema": "trapline.plan/1", "program_version": "0", "database_version":
                    "relocatable": False}],
         "reserved": [],
         "totals": {"sites": 0, "critical": 0, "unplanned": 0, "unplanned_critical": 0, "patches": 1, "written_bytes": 1, "stubs": 0,
-                   "stub_bytes": 0, "by_technique": {name: 0 for name in ("inline", "direct", "absorb", "springboard", "breakpoint", "trap",
-                                                                          "translate", "interpret", "by-hand", "unplanned")}},
+                   "stub_bytes": 0, "by_technique": {}},
         "notes": [], "sites": [], "patches": [patch], "stubs": []}
 with open(sys.argv[2], "w", encoding="utf-8") as out:
     json.dump(plan, out)
