@@ -207,6 +207,10 @@ Result<Buffer> undo_payload(Bytes expanded, const Tail& tail, const std::string&
     return apply_undo(expanded, *record, {}, name);
 }
 
+tl::unexpected<Error> other_plan(const std::string& name) {
+    return fail(ErrorCode::refused, "the file is already patched with another plan; restore it first (trapline patch --undo)", name);
+}
+
 // Whether the patched payload in the file is what the plan makes of the original one.
 Result<Rewritten> confirm(Bytes file, const PlanDocument& plan, const std::string& name) {
     const auto tail = decode_tail(file, name);
@@ -217,13 +221,18 @@ Result<Rewritten> confirm(Bytes file, const PlanDocument& plan, const std::strin
     if (!payload) return tl::unexpected(payload.error());
     const auto original = undo_payload(payload->expanded, *tail, name);
     if (!original) return tl::unexpected(Error(original.error()).within("the file is already patched"));
+    for (const PlanPatch& patch : plan.patches)
+        for (const PlanWrite& write : patch.writes)
+            if (const auto found = ByteView(file).slice(write.file_offset, write.new_bytes.size());
+                (patch.part == kSetupPart || patch.part == kStubPart) && (!found || !std::equal(found->begin(), found->end(), write.new_bytes.begin())))
+                return other_plan(name);
     for (const bool empty_table : {false, true}) {
         std::vector<std::string> told;
         auto again = patch_elf(*original, plan, {false, empty_table}, name, told);
         if (!again) return tl::unexpected(std::move(again.error()).within("the file is already patched, and what it was made from does not fit"));
         if (again->bytes == payload->expanded) return Rewritten{Buffer(file.begin(), file.end()), {}, true};
     }
-    return fail(ErrorCode::refused, "the file is already patched with another plan; restore it first (trapline patch --undo)", name);
+    return other_plan(name);
 }
 
 Result<Rewritten> make(Bytes file, const PlanDocument& plan, const std::string& name) {
@@ -232,6 +241,8 @@ Result<Rewritten> make(Bytes file, const PlanDocument& plan, const std::string& 
     const auto payload = unpack(file, *header, name);
     if (!payload) return tl::unexpected(payload.error());
 
+    const auto boot_writes = check_boot_writes(plan, file, name);
+    if (!boot_writes) return tl::unexpected(boot_writes.error());
     Rewritten result;
     auto patched = patch_elf(payload->expanded, plan, {false, false}, name, result.notes);
     if (!patched) return tl::unexpected(std::move(patched.error()));
@@ -242,8 +253,17 @@ Result<Rewritten> make(Bytes file, const PlanDocument& plan, const std::string& 
     UndoRecord record = start_undo(file);
     Buffer& out = result.bytes;
     out.assign(file.begin(), file.end());
+    for (const CheckedWrite& checked : *boot_writes) {
+        note_edit(record, file, checked.write->file_offset, checked.write->new_bytes.size());
+        poke(out, checked.write->file_offset, checked.write->new_bytes);
+    }
     const PayloadLengths before{payload->packed.size(), payload->expanded.size()}, after{packed->bytes.size(), packed->elf.bytes.size()};
     if (Status done = update_boot_fields(out, file, *header, before, after, record, name, result.notes); !done) return tl::unexpected(std::move(done.error()));
+    for (const CheckedWrite& checked : *boot_writes) {
+        const PlanWrite& write = *checked.write;
+        if (!std::equal(write.new_bytes.begin(), write.new_bytes.end(), out.begin() + static_cast<std::ptrdiff_t>(write.file_offset)))
+            return fail(ErrorCode::refused, fmt::format("plan: the write at {:#x} in {} is over the payload's lengths", write.address, write.section), name, write.file_offset);
+    }
     Buffer room = packed->bytes;
     room.resize(header->payload_size, 0);
     poke(out, header->payload_offset, room);

@@ -4,7 +4,11 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <memory>
 #include <optional>
+
+#include "image/bzimage.h"
+#include "image/digest.h"
 
 namespace trapline::patch {
 namespace {
@@ -13,6 +17,7 @@ namespace {
 constexpr std::uint64_t kMaxStubArea = std::uint64_t{64} << 20;
 constexpr std::uint64_t kLongestInstruction = 15;
 constexpr std::uint8_t kInt3 = 0xCC;
+constexpr std::uint64_t kSetupHeader = 0x1F1;
 
 // A range of addresses; `end` may be 0 at the top of 64 bits, so lengths are compared, never ends.
 bool inside(std::uint64_t address, std::uint64_t size, std::uint64_t begin, std::uint64_t range) {
@@ -99,6 +104,37 @@ Status check_bytes(const PlanWrite& write, Bytes file, const std::string& name) 
     return {};
 }
 
+// By file offset; fails when two share a byte.
+Status sort_apart(std::vector<CheckedWrite>& writes, const std::string& name) {
+    std::sort(writes.begin(), writes.end(), [](const CheckedWrite& a, const CheckedWrite& b) { return a.write->file_offset < b.write->file_offset; });
+    for (std::size_t i = 1; i < writes.size(); ++i) {
+        const PlanWrite& before = *writes[i - 1].write;
+        const PlanWrite& after = *writes[i].write;
+        if (after.file_offset - before.file_offset < before.new_bytes.size())
+            return fail(ErrorCode::refused,
+                        fmt::format("plan: the writes at {:#x} (+{}) and {:#x} (+{}) overlap", before.address, before.new_bytes.size(), after.address,
+                                    after.new_bytes.size()),
+                        name, after.file_offset);
+    }
+    return {};
+}
+
+Status check_place(const PlanWrite& write, const image::Image& part, const std::string& name) {
+    for (const image::Section& section : part.sections) {
+        if (section.name != write.section || !inside(write.file_offset, write.new_bytes.size(), section.file_offset.value, section.bytes.size())) continue;
+        const std::uint64_t address = section.address.value + (write.file_offset - section.file_offset.value);
+        if (address == write.address) return {};
+        return fail(ErrorCode::inconsistent,
+                    fmt::format("plan: the write at {:#x} is planned for file offset {:#x}, which is {:#x} in section {}", write.address, write.file_offset,
+                                address, write.section),
+                    name, write.file_offset);
+    }
+    return fail(ErrorCode::refused,
+                fmt::format("plan: the write of {} bytes at {:#x} (file offset {:#x}) lies outside section {}", write.new_bytes.size(), write.address,
+                            write.file_offset, write.section),
+                name, write.file_offset);
+}
+
 Result<StubArea> lay_out_stubs(const PlanDocument& plan, const image::ElfFile& elf, const std::string& name) {
     StubArea area;
     std::vector<const PlanStub*> order;
@@ -150,28 +186,53 @@ Result<CheckedPlan> check_plan(const PlanDocument& plan, Bytes file, const image
     CheckedPlan checked;
     for (const PlanPatch& patch : plan.patches)
         for (const PlanWrite& write : patch.writes) {
-            if (!patch.part.empty() && patch.part != "payload")
-                return fail(ErrorCode::unsupported, fmt::format("plan: writes into part \"{}\", only a payload is rewritten", patch.part), name);
+            if (patch.part == kSetupPart || patch.part == kStubPart) {
+                ++checked.elsewhere;
+                continue;
+            }
+            if (!patch.part.empty() && patch.part != kPayloadPart)
+                return fail(ErrorCode::malformed, fmt::format("plan: writes into part \"{}\", expected {}, {} or {}", patch.part, kSetupPart, kStubPart, kPayloadPart), name);
             const auto section = find_section_of(write, elf, name);
             if (!section) return tl::unexpected(section.error());
             if (Status same = check_bytes(write, file, name); !same) return tl::unexpected(std::move(same.error()));
             checked.writes.push_back({&write, &patch, *section});
         }
-    std::sort(checked.writes.begin(), checked.writes.end(),
-              [](const CheckedWrite& a, const CheckedWrite& b) { return a.write->file_offset < b.write->file_offset; });
-    for (std::size_t i = 1; i < checked.writes.size(); ++i) {
-        const PlanWrite& before = *checked.writes[i - 1].write;
-        const PlanWrite& after = *checked.writes[i].write;
-        if (after.file_offset - before.file_offset < before.new_bytes.size())
-            return fail(ErrorCode::refused,
-                        fmt::format("plan: the writes at {:#x} (+{}) and {:#x} (+{}) overlap", before.address, before.new_bytes.size(), after.address,
-                                    after.new_bytes.size()),
-                        name, after.file_offset);
-    }
+    if (Status apart = sort_apart(checked.writes, name); !apart) return tl::unexpected(std::move(apart.error()));
     auto stubs = lay_out_stubs(plan, elf, name);
     if (!stubs) return tl::unexpected(std::move(stubs.error()));
     checked.stubs = std::move(*stubs);
     return checked;
+}
+
+Result<std::vector<CheckedWrite>> check_boot_writes(const PlanDocument& plan, Bytes file, const std::string& name) {
+    std::vector<CheckedWrite> writes;
+    for (const PlanPatch& patch : plan.patches)
+        if (patch.part == kSetupPart || patch.part == kStubPart)
+            for (const PlanWrite& write : patch.writes) writes.push_back({&write, &patch, 0});
+    if (writes.empty()) return writes;
+    const std::string sha256 = image::sha256_hex(file);
+    for (const PlanImage& part : plan.parts)
+        if ((part.part == kSetupPart || part.part == kStubPart) && part.sha256 != sha256)
+            return fail(ErrorCode::inconsistent, fmt::format("found an image with sha256 {}, the plan's {} is for {}", sha256, part.part, part.sha256), name);
+    const auto header = image::read_bzimage(ByteView(file), name);
+    if (!header) return tl::unexpected(header.error());
+    image::Layer layer;
+    layer.name = name;
+    layer.storage = std::make_shared<const std::vector<std::uint8_t>>(file.begin(), file.end());
+    const image::Image setup = image::open_bzimage_setup(layer, *header);
+    // How wide its code is does not bear on where it stands; the sections' names do, and they follow the width.
+    const image::Image narrow = image::open_bzimage_stub(layer, *header, false), wide = image::open_bzimage_stub(layer, *header, true);
+    for (const CheckedWrite& checked : writes) {
+        const PlanWrite& write = *checked.write;
+        Status placed = checked.patch->part == kSetupPart ? check_place(write, setup, name) : check_place(write, wide, name);
+        if (!placed && checked.patch->part == kStubPart) placed = check_place(write, narrow, name);
+        if (!placed) return tl::unexpected(std::move(placed.error()));
+        if (write.file_offset < header->header_end && write.file_offset + write.new_bytes.size() > kSetupHeader)
+            return fail(ErrorCode::refused, fmt::format("plan: the write at {:#x} touches the setup header", write.address), name, write.file_offset);
+        if (Status same = check_bytes(write, file, name); !same) return tl::unexpected(std::move(same.error()));
+    }
+    if (Status apart = sort_apart(writes, name); !apart) return tl::unexpected(std::move(apart.error()));
+    return writes;
 }
 
 }  // namespace trapline::patch

@@ -12,6 +12,9 @@
 
 namespace trapline::patch {
 
+/// Parts of a bzImage, as the scan names them.
+inline constexpr std::string_view kSetupPart = "setup", kStubPart = "stub", kPayloadPart = "payload";
+
 /// The code that the stubs of a plan amount to: one run, the gaps between stubs filled with INT3.
 struct StubArea {
     std::uint64_t address = 0;  ///< of the first byte; 0 in a relocatable file, where addresses are offsets in the area
@@ -22,13 +25,14 @@ struct StubArea {
 struct CheckedWrite {
     const PlanWrite* write = nullptr;
     const PlanPatch* patch = nullptr;
-    std::uint32_t section = 0;  ///< ELF section index
+    std::uint32_t section = 0;  ///< ELF section index; 0 in a setup or boot stub
 };
 
 /// A plan that fits one ELF file.
 struct CheckedPlan {
     std::vector<CheckedWrite> writes;  ///< by file offset
     StubArea stubs;
+    std::uint64_t elsewhere = 0;       ///< writes into the setup and the boot stub of the bzImage that the ELF file came in
 };
 
 /// Holds the plan against the file and itself: the file is the plan's by SHA-256; every write lies inside one section
@@ -38,5 +42,9 @@ struct CheckedPlan {
 /// fault found is the one told. `elf` is the file's headers, `sha256` its hash.
 Result<CheckedPlan> check_plan(const PlanDocument& plan, Bytes file, const image::ElfFile& elf, const std::string& sha256,
                                const std::string& name);
+
+/// Holds the plan's writes into the setup and the boot stub against the bzImage as check_plan does those into the payload; none
+/// may touch the setup header. Gives them by file offset.
+Result<std::vector<CheckedWrite>> check_boot_writes(const PlanDocument& plan, Bytes file, const std::string& name);
 
 }  // namespace trapline::patch

@@ -44,6 +44,9 @@ Result<EditedElf> patch_elf(Bytes file, const PlanDocument& plan, const PatchOpt
     auto checked = check_plan(plan, file, *elf, image::sha256_hex(file), name);
     if (!checked) return tl::unexpected(std::move(checked.error()));
 
+    if (checked->elsewhere != 0 && options.embed_undo)
+        notes.push_back(fmt::format("{} writes into setup and boot stub are not made: this file is only the payload", checked->elsewhere));
+
     ElfEdit edit;
     edit.embed_undo = options.embed_undo;
     for (const CheckedWrite& write : checked->writes) edit.writes.push_back({write.write->file_offset, write.write->new_bytes});

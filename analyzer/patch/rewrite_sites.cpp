@@ -6,6 +6,8 @@
 #include <map>
 #include <string>
 
+#include "patch/rewrite_check.h"
+
 namespace trapline::patch {
 namespace {
 
@@ -13,7 +15,12 @@ constexpr std::string_view kMagic = "TRPLSITE";
 constexpr std::uint16_t kMajor = 1, kMinor = 0;
 constexpr std::uint64_t kHeaderBytes = 0x20, kRecordBytes = 40, kInstructionBytes = 15;
 
+// Above every index that edit_elf admits.
+constexpr std::uint32_t kInSetup = 0xFFFE, kInStub = 0xFFFF;
+
 std::uint32_t section_of(const PlannedSite& site, const image::ElfFile& elf) {
+    if (site.part == kSetupPart) return kInSetup;
+    if (site.part == kStubPart) return kInStub;
     for (std::uint32_t i = 1; i < elf.sections.size(); ++i) {
         const image::ElfSection& section = elf.sections[i];
         if (section.name == site.section && section.type != image::elf::kShtNobits && site.file_offset >= section.offset &&
@@ -29,7 +36,7 @@ Buffer encode_sites(const PlanDocument& plan, const image::ElfFile& elf) {
     std::vector<const PlannedSite*> sites;
     std::map<std::string, std::uint64_t> operations;
     for (const PlannedSite& site : plan.sites) {
-        if (!site.patch || !(site.part.empty() || site.part == "payload")) continue;
+        if (!site.patch) continue;
         sites.push_back(&site);
         operations.emplace(site.operation, 0);
     }

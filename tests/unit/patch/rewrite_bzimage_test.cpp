@@ -184,6 +184,59 @@ TEST_CASE("a relocation table makes room when nothing else does, and comes back 
     CHECK(restored->bytes == file);
 }
 
+TEST_CASE("writes into setup and boot stub are made in the file around the payload") {
+    const Buffer elf = roomy_kernel();
+    const Buffer packed = pack_as(image::Content::xz, elf);
+    const Buffer file = make_bzimage(packed, elf.size());
+    PlanDocument plan = roomy_plan(elf);
+    plan.parts = {{"setup", image::sha256_hex(file), "", "i386", file.size(), false}, {"stub", image::sha256_hex(file), "", "i386", file.size(), false}};
+    const auto add = [&](const std::string& part, const std::string& section, std::uint64_t address, std::uint64_t offset, std::uint8_t old_byte) {
+        PlanPatch patch;
+        patch.part = part;
+        PlanWrite write;
+        write.section = section;
+        write.address = address;
+        write.file_offset = offset;
+        write.old_bytes = {old_byte};
+        write.new_bytes = {0xCC};
+        write.what = "breakpoint";
+        patch.writes = {write};
+        plan.patches.push_back(patch);
+    };
+    add("stub", "head.text", 5, kSetup + 5, 0x90);
+    const std::uint64_t text = kPayload + packed.size();
+    add("stub", "text", text + 1, kSetup + text + 1, 0xF4);
+    const auto made = rewrite_image(file, plan, "vmlinuz");
+    REQUIRE(made);
+    CHECK(made->bytes[kSetup + 5] == 0xCC);
+    CHECK(made->bytes[kSetup + text + 1] == 0xCC);
+    CHECK(rewrite_image(made->bytes, plan, "vmlinuz")->unchanged);
+    const auto restored = undo_image(made->bytes, "vmlinuz");
+    REQUIRE(restored);
+    CHECK(restored->bytes == file);
+
+    PlanDocument other = plan;
+    other.patches.back().writes[0].new_bytes = {0xF1};
+    CHECK_FALSE(rewrite_image(made->bytes, other, "vmlinuz"));
+    other = plan;
+    other.parts[1].sha256[0] ^= 1;
+    CHECK_THAT(rewrite_image(file, other, "vmlinuz").error().message, Contains("the plan's stub is for"));
+    other = plan;
+    other.patches.back().writes[0].old_bytes = {0x90};
+    CHECK_THAT(rewrite_image(file, other, "vmlinuz").error().message, Contains("found bytes f4"));
+    other = plan;
+    other.patches.back().writes[0].file_offset = kSetup + kPayload;
+    CHECK_THAT(rewrite_image(file, other, "vmlinuz").error().message, Contains("outside section text"));
+    other = plan;
+    other.patches.back().part = "setup";
+    other.patches.back().writes[0] = {"entry-jump", 0x200, 0x200, {0xEB}, {0xCC}, "breakpoint"};
+    CHECK_THAT(rewrite_image(file, other, "vmlinuz").error().message, Contains("touches the setup header"));
+    // The lengths, 32 bytes behind the payload, change with it.
+    other = plan;
+    other.patches.back().writes[0] = {"text", text + 32, kSetup + text + 32, {static_cast<std::uint8_t>(packed.size())}, {0xCC}, "breakpoint"};
+    CHECK_THAT(rewrite_image(file, other, "vmlinuz").error().message, Contains("over the payload's lengths"));
+}
+
 TEST_CASE("a damaged tail is an error") {
     const Buffer elf = roomy_kernel();
     const auto made = rewrite_image(make_bzimage(pack_as(image::Content::gzip, elf), elf.size()), roomy_plan(elf), "vmlinuz");

@@ -170,8 +170,8 @@ TEST_CASE("a plan that does not fit is refused with one reason") {
     write().new_bytes.pop_back();
     CHECK_THAT(refusal(file, plan), Contains("7 old and 6 new"));
     plan = good;
-    plan.patches[0].part = "setup";
-    CHECK_THAT(refusal(file, plan), Contains("setup"));
+    plan.patches[0].part = "initrd";
+    CHECK_THAT(refusal(file, plan), Contains("initrd"));
     plan = good;
     plan.patches[0].stubs = {1};
     CHECK_THAT(refusal(file, plan), Contains("stub 1 of 1"));
