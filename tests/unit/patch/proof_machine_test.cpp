@@ -4,7 +4,7 @@
 
 #include "patch/proof/flags.h"
 #include "patch/proof/machine.h"
-#include "patch/proof_windows.h"
+#include "proof_windows.h"
 
 namespace trapline::patch::proof {
 namespace {

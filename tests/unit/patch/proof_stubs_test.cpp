@@ -2,7 +2,7 @@
 // Sound stubs are proved, and each way to break one is caught.
 #include <catch2/catch.hpp>
 
-#include "patch/proof_windows.h"
+#include "proof_windows.h"
 
 namespace trapline::patch::proof {
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Assembles hand-written windows.
-#include "patch/proof_windows.h"
+#include "proof_windows.h"
 
 #include <fmt/format.h>
 
