@@ -12,6 +12,7 @@
 #include <mutex>
 #include <tuple>
 
+#include "patch/proof/placed_plan.h"
 #include "patch/proof/window_builder.h"
 #include "support/bytes.h"
 
@@ -174,7 +175,10 @@ private:
     }
 
     void prove() {
-        const WindowBuilder builder(plan_, [this](std::string_view section, std::uint64_t address, std::uint64_t size) { return bytes_.read(section, address, size); }, abi_);
+        // The proof needs addresses that mean one thing each.
+        const isa::AbiArea* const area = image_.relocatable ? abi_.find_area(image_.architecture == "x86_64" ? Mode::long64 : Mode::protected32) : nullptr;
+        const PlanDocument placed = area != nullptr ? place_stubs(plan_, area->stubs.begin.value) : PlanDocument{};
+        const WindowBuilder builder(area != nullptr ? placed : plan_, [this](std::string_view section, std::uint64_t address, std::uint64_t size) { return bytes_.read(section, address, size); }, abi_);
         std::vector<Proof> proofs(patches_.size());
         std::atomic<std::uint64_t> done = 0;
         std::mutex mutex;

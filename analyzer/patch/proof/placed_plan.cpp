@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Relative fields in stubs are named by their fixups; those in writes are the JMP rel32 that lead to a stub of the patch.
+#include "patch/proof/placed_plan.h"
+
+#include <algorithm>
+
+namespace trapline::patch {
+namespace {
+
+std::uint32_t get32(const std::vector<std::uint8_t>& bytes, std::size_t at) {
+    std::uint32_t value = 0;
+    for (std::size_t i = 0; i < 4; ++i) value |= std::uint32_t{bytes[at + i]} << (8 * i);
+    return value;
+}
+
+void set32(std::vector<std::uint8_t>& bytes, std::size_t at, std::uint64_t value) {
+    for (std::size_t i = 0; i < 4; ++i) bytes[at + i] = static_cast<std::uint8_t>(value >> (8 * i));
+}
+
+}  // namespace
+
+PlanDocument place_stubs(PlanDocument plan, std::uint64_t distance) {
+    for (PlanPatch& patch : plan.patches)
+        for (PlanWrite& write : patch.writes) {
+            std::vector<std::uint8_t>& bytes = write.new_bytes;
+            for (std::size_t at = 0; at + 5 <= bytes.size(); ++at) {
+                const std::uint32_t target = static_cast<std::uint32_t>(write.address + at + 5) + get32(bytes, at + 1);
+                const bool leads = bytes[at] == 0xE9 && std::any_of(patch.stubs.begin(), patch.stubs.end(), [&](std::uint32_t index) {
+                    return index < plan.stubs.size() && static_cast<std::uint32_t>(plan.stubs[index].address) == target;
+                });
+                if (!leads) continue;
+                set32(bytes, at + 1, get32(bytes, at + 1) + distance);
+                at += 4;
+            }
+        }
+    for (PlanPatch& patch : plan.patches)
+        for (MovedInstruction& moved : patch.moved) moved.to += distance;
+    for (PlannedSite& site : plan.sites)
+        if (site.resume != 0) site.resume += distance;
+    for (PlanStub& stub : plan.stubs) {
+        for (const StubFixup& fixup : stub.fixups)
+            if (!fixup.image_absolute && fixup.offset + 4 <= stub.bytes.size()) set32(stub.bytes, fixup.offset, get32(stub.bytes, fixup.offset) - distance);
+        stub.address += distance;
+    }
+    return plan;
+}
+
+}  // namespace trapline::patch
