@@ -163,7 +163,7 @@ void goals(Page& page, const PlanDocument& plan) {
     page.heading(fmt::format("Without a trap or a breakpoint{}, beside E9Patch, and the goals", kernel.part.empty() ? "" : " in the payload"));
     for (const GroupCount& group : kernel.groups) {
         if (group.sites == 0) continue;
-        const auto peer = e9patch_share(group.group, kernel.architecture);
+        const auto peer = e9patch_share(group.group, kernel);
         page.row(to_string(group.group), group.without_trap, fmt::format("of {}: {}{}", grouped(group.sites), percentage(group.without_trap, group.sites),
                                                                          peer ? fmt::format(" (E9Patch on amd64 6.1: {:.0f} %)", *peer) : ""));
     }

@@ -37,7 +37,7 @@ std::string group_rows(const PartTechniques& part) {
     for (const GroupCount& group : part.groups) {
         if (group.sites == 0) continue;
         const double share = 100.0 * static_cast<double>(group.without_trap) / static_cast<double>(group.sites);
-        const auto peer = e9patch_share(group.group, part.architecture);
+        const auto peer = e9patch_share(group.group, part);
         const std::string detail = fmt::format("{} of {} sites, {} on a breakpoint, {} covered", grouped(group.without_trap), grouped(group.sites), grouped(group.breakpoints), grouped(group.covered));
         out += fmt::format("<tr><th scope=\"row\">{0}</th><td><div class=\"bar\" role=\"img\" aria-label=\"{1}\" title=\"{1}\"><i class=\"reached\" style=\"width:{2:.2f}%\"></i></div></td>"
                            "<td class=\"number\">{3}{4}</td></tr>\n",
@@ -68,7 +68,7 @@ std::string render_technique_html(const TechniqueTable& table) {
     part_block(table.all, table.parts.size() > 1 ? "All parts" : "The image");
     if (!table.written) out += "<p>Nothing is written: these are intentions, and no goal is judged by them.</p>\n";
     return out + "<p>E9Patch: measured on the .text of Debian's 6.1 amd64 kernel with its trap fallback off; its figure beside \"all critical\" is the one for all "
-                 "sensitive sites. It does not support 32-bit code.</p>\n";
+                 "sensitive sites. It does not support 32-bit code. The figures of this plan are of every section.</p>\n";
 }
 
 }  // namespace trapline::reports

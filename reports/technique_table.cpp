@@ -11,6 +11,9 @@
 namespace trapline::reports {
 namespace {
 
+/// Of a bzImage the part that is the kernel.
+constexpr std::string_view kKernelPart = "payload";
+
 bool is_in(SiteGroup group, const PlannedSite& site) {
     switch (group) {
         case SiteGroup::pushf_popf: return site.mnemonic.starts_with("pushf") || site.mnemonic.starts_with("popf");
@@ -78,10 +81,11 @@ private:
     std::map<Technique, TechniqueCount> counts_;
 };
 
-std::string e9patch_cell(const GroupCount& group, const std::string& architecture) {
-    if (group.group == SiteGroup::flag_related) return "";
-    const auto share = e9patch_share(group.group, architecture);
-    return share ? fmt::format("{:.1f} %", *share) : architecture.empty() ? "" : "unsupported";
+std::string e9patch_cell(const GroupCount& group, const PartTechniques& part) {
+    if (group.group == SiteGroup::flag_related || part.architecture.empty()) return "";
+    if (part.architecture != "x86_64") return "unsupported";
+    const auto share = e9patch_share(group.group, part);
+    return share ? fmt::format("{:.1f} %", *share) : "";
 }
 
 std::string text_of(const PartTechniques& part, std::string_view title, bool written) {
@@ -95,7 +99,7 @@ std::string text_of(const PartTechniques& part, std::string_view title, bool wri
     out += fmt::format("\n  {:<24}{:>9}{:>11}{:>15}{:>15}{:>14}\n", "group", "sites", "covered", "without trap", "E9Patch *", "breakpoint");
     for (const GroupCount& group : part.groups)
         out += fmt::format("  {:<24}{:>9}{:>11}{:>15}{:>15}{:>14}\n", to_string(group.group), grouped(group.sites), percentage(group.covered, group.sites),
-                           percentage(group.without_trap, group.sites), e9patch_cell(group, part.architecture), percentage(group.breakpoints, group.sites));
+                           percentage(group.without_trap, group.sites), e9patch_cell(group, part), percentage(group.breakpoints, group.sites));
     out += "\n";
     for (const TechniqueGoal& goal : part.goals)
         if (written)
@@ -145,12 +149,12 @@ TechniqueTable technique_table(const PlanDocument& plan) {
 }
 
 const PartTechniques& TechniqueTable::kernel() const {
-    const auto found = std::find_if(parts.begin(), parts.end(), [](const PartTechniques& part) { return part.part == "payload"; });
+    const auto found = std::find_if(parts.begin(), parts.end(), [](const PartTechniques& part) { return part.part == kKernelPart; });
     return found == parts.end() ? all : *found;
 }
 
-std::optional<double> e9patch_share(SiteGroup group, std::string_view architecture) {
-    if (architecture != "x86_64") return std::nullopt;
+std::optional<double> e9patch_share(SiteGroup group, const PartTechniques& part) {
+    if (part.architecture != "x86_64" || (!part.part.empty() && part.part != kKernelPart)) return std::nullopt;
     switch (group) {
         case SiteGroup::pushf_popf: return 82.0;
         case SiteGroup::cli_sti: return 80.0;
@@ -169,7 +173,8 @@ std::string render_technique_text(const TechniqueTable& table) {
     out += text_of(table.all, table.parts.size() > 1 ? "By technique: all parts" : "By technique", table.written);
     if (!table.written) out += "  Nothing is written: these are intentions, and no goal is judged by them.\n";
     return out + "  * measured on the .text of Debian's 6.1 amd64 kernel, its trap fallback off; beside \"all critical\"\n"
-                 "    stands its figure for all sensitive sites. It does not support 32-bit code.\n";
+                 "    stands its figure for all sensitive sites. It does not support 32-bit code. The figures of this\n"
+                 "    plan are of every section.\n";
 }
 
 }  // namespace trapline::reports

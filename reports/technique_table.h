@@ -76,8 +76,9 @@ struct TechniqueTable {
 TechniqueTable technique_table(const PlanDocument& plan);
 
 /// What E9Patch (without its trap fallback) patched of a group on the .text of Debian's 6.1 amd64 kernel, in per
-/// cent; nothing for groups that were not measured. It has no mode for 32- and 16-bit code: `architecture` "x86_64" only.
-std::optional<double> e9patch_share(SiteGroup group, std::string_view architecture);
+/// cent; nothing for groups that were not measured, for the setup and the decompressor, and for 32- and 16-bit code, which it
+/// does not support.
+std::optional<double> e9patch_share(SiteGroup group, const PartTechniques& part);
 
 /// Renders both tables for a terminal of 100 columns, each line with its line end. One table for each part, then the goals.
 std::string render_technique_text(const TechniqueTable& table);

@@ -93,10 +93,17 @@ TEST_CASE("what belongs to the interrupt flag goes by name", "[reports]") {
 
 // The published figures: 82 % of pushf/popf, 80 % of cli/sti, 98.0 % of all sensitive sites, 64-bit code only.
 TEST_CASE("the peer's figures stand beside 64-bit code alone", "[reports]") {
-    CHECK(e9patch_share(SiteGroup::pushf_popf, "x86_64") == 82.0);
-    CHECK(e9patch_share(SiteGroup::cli_sti, "x86_64") == 80.0);
-    CHECK(e9patch_share(SiteGroup::critical, "x86_64") == 98.0);
-    CHECK_FALSE(e9patch_share(SiteGroup::critical, "i386").has_value());
+    const auto part = [](const char* name, const char* architecture) {
+        PartTechniques made;
+        made.part = name;
+        made.architecture = architecture;
+        return made;
+    };
+    CHECK(e9patch_share(SiteGroup::pushf_popf, part("", "x86_64")) == 82.0);
+    CHECK(e9patch_share(SiteGroup::cli_sti, part("payload", "x86_64")) == 80.0);
+    CHECK(e9patch_share(SiteGroup::critical, part("payload", "x86_64")) == 98.0);
+    CHECK_FALSE(e9patch_share(SiteGroup::critical, part("payload", "i386")).has_value());
+    CHECK_FALSE(e9patch_share(SiteGroup::critical, part("stub", "x86_64")).has_value());
     const std::string text = render_technique_text(technique_table(two_parts()));
     CHECK(contains(text, "82.0 %"));
     CHECK(contains(text, "unsupported"));  // the setup part
