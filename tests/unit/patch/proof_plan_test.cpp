@@ -6,7 +6,7 @@
 
 #include "patch/proof/verify.h"
 #include "patch/proof/window_builder.h"
-#include "patch/proof_windows.h"
+#include "proof_windows.h"
 
 namespace trapline::patch::proof {
 namespace {
