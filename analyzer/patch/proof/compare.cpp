@@ -127,6 +127,7 @@ std::string find_difference(const Window& window, const Run& original, const Run
     for (const std::uint32_t offset : layout.steady)
         if (one.vcpu_word(offset, 8) != two.vcpu_word(offset, 8))
             return fmt::format("the vCPU's page has {:#x} at {:#x}, expected {:#x}", two.vcpu_word(offset, 8), offset, one.vcpu_word(offset, 8));
+    if ((two.vcpu_word(layout.event_waits, 8) != 0) != patched.event_waits) return "event_waits is not what the VMM wrote";
     if (original.event_waits != patched.event_waits) return patched.event_waits ? "an event still waits that should have come" : "an event came that should still wait";
     if (original.shadow != patched.shadow) return patched.shadow ? "an event waits for a shadow that is over" : "the shadow that holds back an event is lost";
     return {};

@@ -23,8 +23,8 @@ constexpr Wanted kWanted[] = {
 };
 /// By SystemRegister.
 constexpr std::array<std::string_view, kSystemRegisters> kSystemNames = {"cr0", "cr2", "cr3", "cr4", "cr8", "ldtr", "tr"};
-/// Fields that stubs write, or the VMM while the guest runs.
-constexpr std::string_view kVolatile[] = {"flags_if", "flags_fixed", "event_waits", "interrupt_shadow", "call_site", "call_resume", "scratch0", "scratch1"};
+/// Fields that stubs write, or that the model of the VMM changes on the patched side only.
+constexpr std::string_view kVolatile[] = {"flags_if", "flags_fixed", "event_waits", "call_site", "call_resume", "scratch0", "scratch1"};
 
 Result<std::uint32_t> find_offset(const isa::Abi& abi, std::string_view name, isa::AbiPage page, std::uint32_t least_bytes) {
     const isa::AbiField* const field = abi.find_field(name);

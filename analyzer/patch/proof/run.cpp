@@ -285,6 +285,8 @@ private:
         const WindowSite* const site = window_.find_numbered(number);
         if (site == nullptr) return breaks(fmt::format("a hypercall for site {}, which this patch does not have", number));
         if (line_ != nullptr) line_->note += fmt::format("hypercall for site {}, goes on at {:#x} ", number, resume);
+        // An operation that sends control elsewhere does not use it, but one that fails may.
+        if (site->resume != 0 && site->resume != resume) return breaks(fmt::format("the hypercall for site {} goes on at {:#x}, and the plan says {:#x}", number, resume, site->resume));
         if (operate(site->instruction, site->address)) m_.cpu.ip = resume;
     }
 

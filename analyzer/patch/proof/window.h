@@ -46,6 +46,7 @@ struct WindowSite {
     std::uint64_t address = 0;           ///< where the guest runs it
     Instruction instruction;             ///< as it stands there
     std::uint64_t stack_bytes = 0;       ///< that what replaces it may overwrite below the lower of the stack pointers before and after
+    std::uint64_t resume = 0;            ///< where the plan says that control goes on after a hypercall; 0 when it does not
     bool traps = false;                  ///< at CPL 3 it faults for privilege: the VMM gets it without help
 };
 

@@ -245,6 +245,7 @@ struct WindowBuilder::Job {
         if (!site.instruction.valid() || window.original.at(address, window.layout->mode).identity != site.instruction.identity)
             return refuse(fmt::format("site {} is {} in the plan, and something else at {:#x}", index, to_hex(planned.bytes), address), ErrorCode::inconsistent);
         if (const isa::AbiTemplate* const code = builder.abi_->find_template(planned.form, window.layout->mode, site.instruction.bits())) site.stack_bytes = code->stack_bytes;
+        site.resume = planned.resume;
         site.traps = planned.privileged == "yes" || planned.technique == Technique::trap;
         window.sites.push_back(std::move(site));
         return {};

@@ -141,6 +141,23 @@ TEST_CASE("proof: a wrong resume is caught") {
     check_caught(with_stub(cli64(), "s_end: jmp end", "s_end: jmp end + 1"), "");
 }
 
+TEST_CASE("proof: a wrong resume is caught where the operation does not come back") {
+    const Sketch iret{Mode::protected32, "a: bsr eax, ecx\nf: iretd\nint3\n",
+                      "s_a: bsr eax, ecx\ns_f: ljmp 0x33, offset wide\nwide: .code64\nmov dword ptr [rip + call_site], 0\nmov dword ptr [rip + call_resume], offset next\n"
+                      "jmp gate\n.code32\nnext: int3\n", {{"f", 0, false}}};
+    Window window = make_window(iret);
+    window.sites[0].resume = 0xFC000023;
+    CHECK(window.stubs[0].end.value == 0xFC000024);
+    CHECK(prove_window(window, kOptions).holds);
+    window.sites[0].resume = 0xFC000022;
+    CHECK_THAT(prove_window(window, kOptions).difference, Catch::Contains("goes on at 0xfc000023"));
+}
+
+TEST_CASE("proof: what the VMM keeps for itself is not the stub's to write") {
+    check_caught(with_stub(cli64(), "s_a:", "mov byte ptr [flags_if + 0x10], 1\ns_a:"), "event_waits");
+    check_caught(with_stub(cli64(), "s_a:", "mov byte ptr [call_site - 8], 1\ns_a:"), "the vCPU's page");
+}
+
 TEST_CASE("proof: a wrong site is caught") {
     check_caught(with_stub(hypercall64(), "[call_site], 1", "[call_site], 0"), "expected the operation of");
     check_caught(with_stub(hypercall64(), "[call_site], 1", "[call_site], 2"), "a hypercall for site 2");
