@@ -3,13 +3,14 @@
 // libarchive.
 #include "image/compress.h"
 
-#include <algorithm>
 #include <archive.h>
 #include <archive_entry.h>
-#include <array>
 #include <fmt/format.h>
 #include <lz4hc.h>
 #include <lzma.h>
+
+#include <algorithm>
+#include <array>
 #include <memory>
 
 namespace trapline::image {
@@ -56,7 +57,8 @@ Result<Buffer> compress_lzma(const Packing& packing, Bytes bytes, const std::str
 
     lzma_stream stream = LZMA_STREAM_INIT;
     // The kernel's decoder knows CRC32 and no other check.
-    const lzma_ret started = packing.how == Content::xz ? lzma_stream_encoder(&stream, filters.data(), LZMA_CHECK_CRC32) : lzma_alone_encoder(&stream, &settings);
+    const lzma_ret started =
+        packing.how == Content::xz ? lzma_stream_encoder(&stream, filters.data(), LZMA_CHECK_CRC32) : lzma_alone_encoder(&stream, &settings);
     const auto end = [](lzma_stream* s) { lzma_end(s); };
     const std::unique_ptr<lzma_stream, decltype(end)> guard(&stream, end);
     if (started != LZMA_OK) return from_lzma(started, name);
@@ -149,15 +151,17 @@ Result<Packing> xz_packing(Bytes stream, const std::string& name) {
     block.filters = filters.data();
     block.check = LZMA_CHECK_CRC32;
     block.header_size = lzma_block_header_size_decode(*first);
-    if (stream.size() - kXzStreamHeader < block.header_size ||
-        lzma_block_header_decode(&block, nullptr, stream.data() + kXzStreamHeader) != LZMA_OK)
+    if (stream.size() - kXzStreamHeader < block.header_size || lzma_block_header_decode(&block, nullptr, stream.data() + kXzStreamHeader) != LZMA_OK)
         return malformed();
     Packing packing{Content::xz, 0, 0, false};
     bool known = true;
     for (std::size_t i = 0; filters[i].id != LZMA_VLI_UNKNOWN; ++i) {
-        if (filters[i].id == LZMA_FILTER_X86 && filters[i].options == nullptr) packing.x86_filter = true;
-        else if (filters[i].id == LZMA_FILTER_LZMA2) packing.dictionary = static_cast<const lzma_options_lzma*>(filters[i].options)->dict_size;
-        else known = false;
+        if (filters[i].id == LZMA_FILTER_X86 && filters[i].options == nullptr)
+            packing.x86_filter = true;
+        else if (filters[i].id == LZMA_FILTER_LZMA2)
+            packing.dictionary = static_cast<const lzma_options_lzma*>(filters[i].options)->dict_size;
+        else
+            known = false;
     }
     lzma_filters_free(filters.data(), nullptr);
     if (!known) return fail(ErrorCode::unsupported, "xz: found a filter that is neither x86 nor LZMA2", name, kXzStreamHeader);

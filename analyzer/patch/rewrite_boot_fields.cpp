@@ -3,8 +3,9 @@
 // compressed/mkpiggy.c of Linux 6.1; the PE format for the rest.
 #include "patch/rewrite_boot_fields.h"
 
-#include <array>
 #include <fmt/format.h>
+
+#include <array>
 
 namespace trapline::patch {
 namespace {

@@ -2,8 +2,9 @@
 // The payload out, patched, packed and in again; and the tail that undo reads.
 #include "patch/rewrite_bzimage.h"
 
-#include <array>
 #include <fmt/format.h>
+
+#include <array>
 #include <future>
 #include <system_error>
 
@@ -25,15 +26,16 @@ constexpr std::uint32_t kTailDictionary = 4u << 20;
 // Stronger settings take 0.1 % off a kernel in xz (5640104 bytes became 5633280); beyond 1/64 they need not be tried.
 constexpr std::uint64_t kMostGained = 64;
 // Must match the numbers in rewrite_bzimage.h.
-constexpr std::array<image::Content, 6> kCompressions = {image::Content::gzip, image::Content::bzip2, image::Content::xz, image::Content::lzma, image::Content::lz4_legacy, image::Content::zstd};
+constexpr std::array<image::Content, 6> kCompressions = {image::Content::gzip, image::Content::bzip2,      image::Content::xz,
+                                                         image::Content::lzma, image::Content::lz4_legacy, image::Content::zstd};
 
 // scripts/Makefile.lib: gzip ends with the expanded size of itself; after the others the build appends it.
 bool has_size_trailer(image::Content how) { return how != image::Content::gzip; }
 
 struct Payload {
     image::Packing packing;
-    Bytes packed;       // as it stands in the file, with the size behind it
-    Bytes stream;       // without
+    Bytes packed;  // as it stands in the file, with the size behind it
+    Bytes stream;  // without
     Buffer expanded;
 };
 
@@ -45,8 +47,9 @@ Result<Payload> unpack(Bytes file, const image::BzImage& header, const std::stri
     payload.stream = payload.packed;
     const image::Content how = image::identify(ByteView(payload.packed));
     if (!image::is_compressed(how))
-        return fail(ErrorCode::unsupported, fmt::format("the payload is not compressed (found {}): only the stub of a compressed one is known", image::to_string(how)),
-                    name, header.payload_offset);
+        return fail(ErrorCode::unsupported,
+                    fmt::format("the payload is not compressed (found {}): only the stub of a compressed one is known", image::to_string(how)), name,
+                    header.payload_offset);
     if (has_size_trailer(how) && payload.packed.size() > kSizeTrailer) payload.stream = payload.packed.first(payload.packed.size() - kSizeTrailer);
     const auto packing = image::packing_of(how, payload.stream, name);
     if (!packing) return tl::unexpected(packing.error());
@@ -81,7 +84,8 @@ struct Packed {
 
 class Packer {
 public:
-    Packer(const Payload& payload, const PlanDocument& plan, std::uint64_t room, const std::string& name) : payload_(payload), plan_(plan), room_(room), name_(name) {}
+    Packer(const Payload& payload, const PlanDocument& plan, std::uint64_t room, const std::string& name)
+        : payload_(payload), plan_(plan), room_(room), name_(name) {}
 
     /// `patched` is the payload with its relocation table.
     Result<Packed> run(EditedElf patched, std::vector<std::string>& notes) {
@@ -136,7 +140,7 @@ private:
 };
 
 struct Tail {
-    std::uint64_t begin = 0;          // in the file
+    std::uint64_t begin = 0;  // in the file
     std::optional<image::Packing> packing;
     std::uint64_t payload_offset = 0;
     Buffer file_record, elf_record, literal;
@@ -182,13 +186,16 @@ Result<Tail> decode_tail(Bytes file, const std::string& name) {
     if (!bytes) return tl::unexpected(Error(bytes.error()).within("the undo tail"));
     const ByteView view(*bytes);
     const auto damaged = [&] { return fail(ErrorCode::malformed, "the undo tail is damaged", name, tail.begin); };
-    if (view.size() < kTailHeader || !std::equal(kTailMagic.begin(), kTailMagic.end(), bytes->begin(), [](char a, std::uint8_t b) { return static_cast<std::uint8_t>(a) == b; }))
+    if (view.size() < kTailHeader ||
+        !std::equal(kTailMagic.begin(), kTailMagic.end(), bytes->begin(), [](char a, std::uint8_t b) { return static_cast<std::uint8_t>(a) == b; }))
         return damaged();
     if (const std::uint16_t major = *view.get<std::uint16_t>(8); major != kMajor)
         return fail(ErrorCode::unsupported, fmt::format("undo tail of version {}, expected {}", major, kMajor), name);
     const std::uint8_t how = *view.get<std::uint8_t>(0x0C);
     if (how > kCompressions.size()) return damaged();
-    if (how != 0) tail.packing = image::Packing{kCompressions[how - 1u], *view.get<std::uint8_t>(0x0D), *view.get<std::uint32_t>(0x10), *view.get<std::uint8_t>(0x0E) != 0};
+    if (how != 0)
+        tail.packing =
+            image::Packing{kCompressions[how - 1u], *view.get<std::uint8_t>(0x0D), *view.get<std::uint32_t>(0x10), *view.get<std::uint8_t>(0x0E) != 0};
     tail.payload_offset = *view.get<std::uint64_t>(0x14);
     std::uint64_t at = kTailHeader;
     for (Buffer* run : {&tail.file_record, &tail.elf_record, &tail.literal}) {
@@ -262,7 +269,8 @@ Result<Rewritten> make(Bytes file, const PlanDocument& plan, const std::string& 
     for (const CheckedWrite& checked : *boot_writes) {
         const PlanWrite& write = *checked.write;
         if (!std::equal(write.new_bytes.begin(), write.new_bytes.end(), out.begin() + static_cast<std::ptrdiff_t>(write.file_offset)))
-            return fail(ErrorCode::refused, fmt::format("plan: the write at {:#x} in {} is over the payload's lengths", write.address, write.section), name, write.file_offset);
+            return fail(ErrorCode::refused, fmt::format("plan: the write at {:#x} in {} is over the payload's lengths", write.address, write.section), name,
+                        write.file_offset);
     }
     Buffer room = packed->bytes;
     room.resize(header->payload_size, 0);

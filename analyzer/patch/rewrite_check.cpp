@@ -2,8 +2,9 @@
 // The checks, each a function with one kind of refusal.
 #include "patch/rewrite_check.h"
 
-#include <algorithm>
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <memory>
 #include <optional>
 
@@ -24,9 +25,7 @@ bool inside(std::uint64_t address, std::uint64_t size, std::uint64_t begin, std:
     return address >= begin && address - begin <= range && range - (address - begin) >= size;
 }
 
-bool disjoint(std::uint64_t a, std::uint64_t a_size, std::uint64_t b, std::uint64_t b_size) {
-    return a < b ? b - a >= a_size : a - b >= b_size;
-}
+bool disjoint(std::uint64_t a, std::uint64_t a_size, std::uint64_t b, std::uint64_t b_size) { return a < b ? b - a >= a_size : a - b >= b_size; }
 
 Status check_identity(const PlanDocument& plan, const std::string& sha256, const std::string& name) {
     if (plan.sha256 == sha256) return {};
@@ -51,8 +50,7 @@ Status check_references(const PlanDocument& plan, const std::string& name) {
         for (const StubFixup& fixup : plan.stubs[i].fixups)
             if (!inside(fixup.offset, 4, 0, plan.stubs[i].bytes.size()))
                 return fail(ErrorCode::malformed,
-                            fmt::format("plan: stub {} has a fixup at {:#x}, outside its {} bytes", i, fixup.offset, plan.stubs[i].bytes.size()),
-                            name);
+                            fmt::format("plan: stub {} has a fixup at {:#x}, outside its {} bytes", i, fixup.offset, plan.stubs[i].bytes.size()), name);
     return {};
 }
 
@@ -72,12 +70,12 @@ Result<std::uint32_t> find_section_of(const PlanWrite& write, const image::ElfFi
         const std::uint64_t base = elf.type == image::elf::kEtRel ? 0 : section.address;
         if (base + (write.file_offset - section.offset) != write.address)
             return fail(ErrorCode::inconsistent,
-                        fmt::format("plan: the write at {:#x} is planned for file offset {:#x}, which is {:#x} in section {}", write.address,
-                                    write.file_offset, base + (write.file_offset - section.offset), write.section),
+                        fmt::format("plan: the write at {:#x} is planned for file offset {:#x}, which is {:#x} in section {}", write.address, write.file_offset,
+                                    base + (write.file_offset - section.offset), write.section),
                         name, write.file_offset);
         if ((section.flags & image::elf::kShfAlloc) == 0)
-            return fail(ErrorCode::refused, fmt::format("plan: section {} at {:#x} is no part of the loaded image", write.section, write.address),
-                        name, write.file_offset);
+            return fail(ErrorCode::refused, fmt::format("plan: section {} at {:#x} is no part of the loaded image", write.section, write.address), name,
+                        write.file_offset);
         return i;
     }
     if (!named) return fail(ErrorCode::inconsistent, fmt::format("plan: writes to section {}, the file has none of that name", write.section), name);
@@ -94,12 +92,10 @@ Status check_bytes(const PlanWrite& write, Bytes file, const std::string& name) 
                                 write.old_bytes.size(), write.new_bytes.size()),
                     name);
     const auto found = ByteView(file).slice(write.file_offset, write.old_bytes.size());
-    if (!found)
-        return fail(ErrorCode::refused, fmt::format("plan: the write at {:#x} passes the end of the file", write.address), name, write.file_offset);
+    if (!found) return fail(ErrorCode::refused, fmt::format("plan: the write at {:#x} passes the end of the file", write.address), name, write.file_offset);
     if (!std::equal(found->begin(), found->end(), write.old_bytes.begin()))
         return fail(ErrorCode::inconsistent,
-                    fmt::format("at {:#x} in {}: found bytes {}, the plan expects {}", write.address, write.section, to_hex(*found),
-                                to_hex(write.old_bytes)),
+                    fmt::format("at {:#x} in {}: found bytes {}, the plan expects {}", write.address, write.section, to_hex(*found), to_hex(write.old_bytes)),
                     name, write.file_offset);
     return {};
 }
@@ -149,13 +145,14 @@ Result<StubArea> lay_out_stubs(const PlanDocument& plan, const image::ElfFile& e
     for (const PlanStub* stub : order) {
         const std::uint64_t size = stub->bytes.size();
         if (stub->address > top || top - stub->address < size)
-            return fail(ErrorCode::malformed, fmt::format("plan: the stub of {} bytes at {:#x} passes the end of the address space", size, stub->address), name);
+            return fail(ErrorCode::malformed, fmt::format("plan: the stub of {} bytes at {:#x} passes the end of the address space", size, stub->address),
+                        name);
         if (stub->address < end)
             return fail(ErrorCode::malformed, fmt::format("plan: the stub at {:#x} overlaps the one before, which ends at {:#x}", stub->address, end), name);
         if (stub->address - area.address + size > kMaxStubArea)
             return fail(ErrorCode::refused,
-                        fmt::format("plan: the stub at {:#x} is {:#x} bytes behind the first, the limit is {:#x}", stub->address,
-                                    stub->address - area.address, kMaxStubArea),
+                        fmt::format("plan: the stub at {:#x} is {:#x} bytes behind the first, the limit is {:#x}", stub->address, stub->address - area.address,
+                                    kMaxStubArea),
                         name);
         area.bytes.resize(stub->address - area.address, kInt3);
         put(area.bytes, stub->bytes);
@@ -171,16 +168,15 @@ Result<StubArea> lay_out_stubs(const PlanDocument& plan, const image::ElfFile& e
     for (const image::ElfSection& section : elf.sections)
         if ((section.flags & image::elf::kShfAlloc) != 0 && !disjoint(area.address, area.bytes.size(), section.address, section.size))
             return fail(ErrorCode::refused,
-                        fmt::format("plan: the stubs at [{:#x}, +{:#x}) overlap section {} at [{:#x}, +{:#x})", area.address, area.bytes.size(),
-                                    section.name, section.address, section.size),
+                        fmt::format("plan: the stubs at [{:#x}, +{:#x}) overlap section {} at [{:#x}, +{:#x})", area.address, area.bytes.size(), section.name,
+                                    section.address, section.size),
                         name);
     return area;
 }
 
 }  // namespace
 
-Result<CheckedPlan> check_plan(const PlanDocument& plan, Bytes file, const image::ElfFile& elf, const std::string& sha256,
-                               const std::string& name) {
+Result<CheckedPlan> check_plan(const PlanDocument& plan, Bytes file, const image::ElfFile& elf, const std::string& sha256, const std::string& name) {
     if (Status same = check_identity(plan, sha256, name); !same) return tl::unexpected(std::move(same.error()));
     if (Status fine = check_references(plan, name); !fine) return tl::unexpected(std::move(fine.error()));
     CheckedPlan checked;
@@ -191,7 +187,8 @@ Result<CheckedPlan> check_plan(const PlanDocument& plan, Bytes file, const image
                 continue;
             }
             if (!patch.part.empty() && patch.part != kPayloadPart)
-                return fail(ErrorCode::malformed, fmt::format("plan: writes into part \"{}\", expected {}, {} or {}", patch.part, kSetupPart, kStubPart, kPayloadPart), name);
+                return fail(ErrorCode::malformed,
+                            fmt::format("plan: writes into part \"{}\", expected {}, {} or {}", patch.part, kSetupPart, kStubPart, kPayloadPart), name);
             const auto section = find_section_of(write, elf, name);
             if (!section) return tl::unexpected(section.error());
             if (Status same = check_bytes(write, file, name); !same) return tl::unexpected(std::move(same.error()));

@@ -32,7 +32,7 @@ struct CheckedWrite {
 struct CheckedPlan {
     std::vector<CheckedWrite> writes;  ///< by file offset
     StubArea stubs;
-    std::uint64_t elsewhere = 0;       ///< writes into the setup and the boot stub of the bzImage that the ELF file came in
+    std::uint64_t elsewhere = 0;  ///< writes into the setup and the boot stub of the bzImage that the ELF file came in
 };
 
 /// Holds the plan against the file and itself: the file is the plan's by SHA-256; every write lies inside one section
@@ -40,8 +40,7 @@ struct CheckedPlan {
 /// lie in a range that the plan reserves for them, clear of each other and of the image; numbers that refer to other
 /// parts of the plan exist. Fails with `inconsistent`, `refused` or `malformed`, naming place, found and expected; the first
 /// fault found is the one told. `elf` is the file's headers, `sha256` its hash.
-Result<CheckedPlan> check_plan(const PlanDocument& plan, Bytes file, const image::ElfFile& elf, const std::string& sha256,
-                               const std::string& name);
+Result<CheckedPlan> check_plan(const PlanDocument& plan, Bytes file, const image::ElfFile& elf, const std::string& sha256, const std::string& name);
 
 /// Holds the plan's writes into the setup and the boot stub against the bzImage as check_plan does those into the payload; none
 /// may touch the setup header. Gives them by file offset.

@@ -3,8 +3,9 @@
 // the file's ELF part still ends where its last table does.
 #include "patch/rewrite_elf.h"
 
-#include <algorithm>
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <limits>
 
 namespace trapline::patch {
@@ -17,7 +18,7 @@ constexpr std::uint64_t kPage = 4096;
 
 // Where the fields stand that differ by class (gABI, "ELF Header", "Section Header", "Program Header").
 struct Shape {
-    std::size_t word;                                 // 4 or 8
+    std::size_t word;  // 4 or 8
     std::uint64_t header_size, segment_size, section_size;
     std::uint64_t e_phoff, e_shoff, e_phnum, e_shnum, e_shstrndx;
     std::uint64_t sh_flags, sh_addr, sh_offset, sh_size, sh_link, sh_info, sh_addralign, sh_entsize;
@@ -46,7 +47,9 @@ public:
 
 private:
     std::uint64_t get(std::uint64_t at, std::size_t size) const {
-        return size == 2 ? view_.get<std::uint16_t>(at).value_or(0) : size == 4 ? view_.get<std::uint32_t>(at).value_or(0) : view_.get<std::uint64_t>(at).value_or(0);
+        return size == 2   ? view_.get<std::uint16_t>(at).value_or(0)
+               : size == 4 ? view_.get<std::uint32_t>(at).value_or(0)
+                           : view_.get<std::uint64_t>(at).value_or(0);
     }
 
     // The reader has checked that both tables lie in the file; here only the numbers that it does not keep.

@@ -36,17 +36,17 @@ struct NewSection {
 struct SectionContents {
     std::uint32_t section = 0;  ///< ELF section index
     Buffer bytes;
-    std::uint32_t info = 0;     ///< new sh_info
+    std::uint32_t info = 0;  ///< new sh_info
 };
 
 /// What is to be done to one ELF file.
 struct ElfEdit {
-    std::vector<UndoEdit> writes;            ///< new bytes at offsets of the original, by offset
-    std::vector<NewSection> added;           ///< their indexes begin at the number of sections that the file has
-    std::vector<SectionContents> replaced;   ///< old contents stay behind, unused
-    bool stub_segment = false;               ///< the section named .trapline.stubs gets a program header
-    bool drop_tail = false;                  ///< what follows the ELF is left out (a signature)
-    bool embed_undo = true;                  ///< the section .trapline.undo is added, behind the others
+    std::vector<UndoEdit> writes;           ///< new bytes at offsets of the original, by offset
+    std::vector<NewSection> added;          ///< their indexes begin at the number of sections that the file has
+    std::vector<SectionContents> replaced;  ///< old contents stay behind, unused
+    bool stub_segment = false;              ///< the section named .trapline.stubs gets a program header
+    bool drop_tail = false;                 ///< what follows the ELF is left out (a signature)
+    bool embed_undo = true;                 ///< the section .trapline.undo is added, behind the others
 };
 
 struct EditedElf {

@@ -2,8 +2,9 @@
 // Relocatable files: where the module loader puts .text and the stubs, nobody knows before. Every field that leads from one
 // to the other becomes a relocation. The plan computes such fields as if every section began at 0; so, with the symbol at
 // the beginning of the section that is led to, the addend of a relative field is its planned value plus its own offset.
-#include <algorithm>
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <map>
 
 #include "patch/rewrite_plan.h"
@@ -56,7 +57,8 @@ private:
             if (!entries) return tl::unexpected(entries.error());
             for (const image::ElfRelocation& entry : *entries) {
                 // Sections' writes are in order of the file, so of the address.
-                auto after = std::upper_bound(writes.begin(), writes.end(), entry.offset + kFieldBytes - 1, [](std::uint64_t at, const PlanWrite* w) { return at < w->address; });
+                auto after = std::upper_bound(writes.begin(), writes.end(), entry.offset + kFieldBytes - 1,
+                                              [](std::uint64_t at, const PlanWrite* w) { return at < w->address; });
                 if (after == writes.begin()) continue;
                 const PlanWrite& write = **--after;
                 if (entry.type != 0 && entry.offset < write.address + write.new_bytes.size())
@@ -74,11 +76,13 @@ private:
             if (elf_.sections[i].type == kShtSymtabShndx) return fail(ErrorCode::unsupported, "the module's symbols need extended section numbers", name_);
             if (elf_.sections[i].type == image::elf::kShtSymtab && symtab_ == 0) symtab_ = i;
         }
-        if (symtab_ == 0 || elf_.is_64 != rela_) return fail(ErrorCode::unsupported, "a relocatable file without symbols, or of the x32 interface, gets no stubs", name_);
+        if (symtab_ == 0 || elf_.is_64 != rela_)
+            return fail(ErrorCode::unsupported, "a relocatable file without symbols, or of the x32 interface, gets no stubs", name_);
         const image::ElfSection& table = elf_.sections[symtab_];
         const auto symbols = view_.slice(table.offset, table.size);
         const auto strings = table.link < elf_.sections.size() ? view_.slice(elf_.sections[table.link].offset, elf_.sections[table.link].size) : std::nullopt;
-        if (!symbols || !strings || table.size % symbol_bytes() != 0) return fail(ErrorCode::malformed, "the symbol table or its names lie outside the file", name_, table.offset);
+        if (!symbols || !strings || table.size % symbol_bytes() != 0)
+            return fail(ErrorCode::malformed, "the symbol table or its names lie outside the file", name_, table.offset);
         symbols_.assign(symbols->begin(), symbols->end());
         strings_.assign(strings->begin(), strings->end());
         return {};
@@ -119,14 +123,18 @@ private:
             const CheckedWrite& checked = checked_.writes[i];
             const PlanWrite& write = *checked.write;
             if (write.what == "alternative")
-                return fail(ErrorCode::unsupported, fmt::format("plan: the alternative at {:#x} of a module is filled by relocations", write.address), name_, write.file_offset);
+                return fail(ErrorCode::unsupported, fmt::format("plan: the alternative at {:#x} of a module is filled by relocations", write.address), name_,
+                            write.file_offset);
             if (write.what != "jump" && write.what != "springboard") continue;
             const bool jump = write.new_bytes.size() >= kJumpBytes && write.new_bytes[0] == kJump;
             const std::int64_t rel = field(write.new_bytes, 1);
             const std::uint64_t target = write.address + kJumpBytes + static_cast<std::uint64_t>(rel);
-            const bool to_stub = jump && std::any_of(checked.patch->stubs.begin(), checked.patch->stubs.end(), [&](std::uint32_t stub) { return plan_.stubs[stub].address == target; });
+            const bool to_stub = jump && std::any_of(checked.patch->stubs.begin(), checked.patch->stubs.end(),
+                                                     [&](std::uint32_t stub) { return plan_.stubs[stub].address == target; });
             if (!to_stub)
-                return fail(ErrorCode::inconsistent, fmt::format("plan: the {} at {:#x} in {} ({}) leads to no stub of its patch", write.what, write.address, write.section, to_hex(write.new_bytes)),
+                return fail(ErrorCode::inconsistent,
+                            fmt::format("plan: the {} at {:#x} in {} ({}) leads to no stub of its patch", write.what, write.address, write.section,
+                                        to_hex(write.new_bytes)),
                             name_, write.file_offset);
             const std::uint64_t offset = write.address + 1;
             relate(checked.section, offset, kPc32, stub_section_, rel + static_cast<std::int64_t>(offset), edit_.writes[i].bytes, 1);
@@ -138,7 +146,9 @@ private:
         // A stub that calls the VMM holds its own address and the way to a fixed one; the plan has no fixups for these yet.
         for (const PlannedSite& site : plan_.sites)
             if (site.patch && site.resume != 0)
-                return fail(ErrorCode::unsupported, fmt::format("plan: the stub of site {} at {:#x} in {} calls the VMM from an address that the module loader chooses", site.number, site.address, site.section),
+                return fail(ErrorCode::unsupported,
+                            fmt::format("plan: the stub of site {} at {:#x} in {} calls the VMM from an address that the module loader chooses", site.number,
+                                        site.address, site.section),
                             name_);
         std::vector<bool> related(plan_.stubs.size(), false);
         Buffer& bytes = edit_.added[stub_place_].bytes;
@@ -211,8 +221,8 @@ private:
     std::size_t stub_place_ = 0;
     std::uint32_t stub_section_ = 0, symtab_ = 0;
     Buffer symbols_, strings_;
-    std::map<std::uint32_t, std::uint32_t> base_symbols_;    // by section
-    std::map<std::uint32_t, std::vector<Entry>> entries_;    // by section that is relocated
+    std::map<std::uint32_t, std::uint32_t> base_symbols_;  // by section
+    std::map<std::uint32_t, std::vector<Entry>> entries_;  // by section that is relocated
 };
 
 }  // namespace

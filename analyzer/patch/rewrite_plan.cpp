@@ -3,6 +3,7 @@
 #include "patch/rewrite_plan.h"
 
 #include <fmt/format.h>
+
 #include <string_view>
 
 #include "image/digest.h"

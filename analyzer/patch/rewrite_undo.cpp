@@ -3,6 +3,7 @@
 #include "patch/rewrite_undo.h"
 
 #include <fmt/format.h>
+
 #include <limits>
 #include <string_view>
 
@@ -42,8 +43,7 @@ void note_edit(UndoRecord& record, Bytes original, std::uint64_t offset, std::ui
         offset = std::min(offset, last->offset);
         end = std::max(end, last->offset + last->bytes.size());
     }
-    UndoEdit merged{offset, Buffer(original.begin() + static_cast<std::ptrdiff_t>(offset),
-                                   original.begin() + static_cast<std::ptrdiff_t>(end))};
+    UndoEdit merged{offset, Buffer(original.begin() + static_cast<std::ptrdiff_t>(offset), original.begin() + static_cast<std::ptrdiff_t>(end))};
     first = record.edits.erase(first, last);
     record.edits.insert(first, std::move(merged));
 }
@@ -79,8 +79,7 @@ Result<UndoRecord> decode_undo(Bytes bytes, const std::string& file) {
         return fail(ErrorCode::malformed, "the undo record does not begin with TRPLUNDO", file);
     if (view.size() < kHeaderBytes) return cut(file, view.size());
     const std::uint16_t major = *view.get<std::uint16_t>(8);
-    if (major != kMajor)
-        return fail(ErrorCode::unsupported, fmt::format("undo record of version {}, expected {}", major, kMajor), file);
+    if (major != kMajor) return fail(ErrorCode::unsupported, fmt::format("undo record of version {}, expected {}", major, kMajor), file);
     UndoRecord record;
     const std::uint32_t count = *view.get<std::uint32_t>(0x0C);
     record.original_size = *view.get<std::uint64_t>(0x10);
@@ -124,8 +123,7 @@ Result<Buffer> apply_undo(Bytes patched, const UndoRecord& record, const UndoEdi
     put(out, record.dropped_tail);
     if (out.size() != record.original_size)
         return fail(ErrorCode::inconsistent,
-                    fmt::format("undoing gives {} bytes, the original had {}: the file was changed after it was patched", out.size(),
-                                record.original_size),
+                    fmt::format("undoing gives {} bytes, the original had {}: the file was changed after it was patched", out.size(), record.original_size),
                     file);
     const auto overwrite = [&](const UndoEdit& edit) {
         if (edit.offset > out.size() || out.size() - edit.offset < edit.bytes.size()) return false;
@@ -134,14 +132,12 @@ Result<Buffer> apply_undo(Bytes patched, const UndoRecord& record, const UndoEdi
     };
     for (const UndoEdit& edit : record.edits)
         if (!overwrite(edit))
-            return fail(ErrorCode::malformed,
-                        fmt::format("undo record: bytes at {:#x} lie outside the original of {} bytes", edit.offset, out.size()), file);
+            return fail(ErrorCode::malformed, fmt::format("undo record: bytes at {:#x} lie outside the original of {} bytes", edit.offset, out.size()), file);
     if (!overwrite(replaced))
         return fail(ErrorCode::malformed, fmt::format("undo record: the stream at {:#x} lies outside the original", replaced.offset), file);
     if (const std::string found = image::sha256_hex(out); found != record.original_sha256)
         return fail(ErrorCode::inconsistent,
-                    fmt::format("undoing gives sha256 {}, the original had {}: the file was changed after it was patched", found,
-                                record.original_sha256),
+                    fmt::format("undoing gives sha256 {}, the original had {}: the file was changed after it was patched", found, record.original_sha256),
                     file);
     return out;
 }

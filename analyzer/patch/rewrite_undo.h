@@ -23,10 +23,10 @@ struct UndoEdit {
 
 struct UndoRecord {
     std::uint64_t original_size = 0;
-    std::string original_sha256;            ///< hex
+    std::string original_sha256;  ///< hex
     std::uint64_t inserted_at = 0, inserted_size = 0;
-    std::vector<UndoEdit> edits;            ///< by offset, without overlap
-    Buffer dropped_tail;                    ///< such as a signature that no longer holds
+    std::vector<UndoEdit> edits;  ///< by offset, without overlap
+    Buffer dropped_tail;          ///< such as a signature that no longer holds
 };
 
 /// Starts the record of `original` with nothing done to it.

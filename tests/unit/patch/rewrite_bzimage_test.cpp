@@ -21,7 +21,8 @@ constexpr std::uint64_t kBase = 0xC1000000;
 constexpr std::uint32_t kInitSize = 0x40000;
 
 Buffer pack_as(image::Content how, const Buffer& bytes) {
-    auto stream = image::compress({how, 0, how == image::Content::xz || how == image::Content::lzma ? 1u << 20 : 0, how == image::Content::xz}, bytes, "payload");
+    auto stream =
+        image::compress({how, 0, how == image::Content::xz || how == image::Content::lzma ? 1u << 20 : 0, how == image::Content::xz}, bytes, "payload");
     REQUIRE(stream);
     if (how != image::Content::gzip) image::test::put(*stream, bytes.size(), 4);
     return *stream;
@@ -111,7 +112,8 @@ TEST_CASE("a bzImage of each writable compression is patched, opens as before, a
         CHECK(word(made->bytes, lengths + 4) == payload->size());
         if (trailer != 0) CHECK(word(made->bytes, kSetup + kPayload + length - 4) == payload->size());
         // header.S: the stream is expanded over itself, so a shorter stream at the old place asks for more memory.
-        const std::int64_t growth = std::int64_t(payload->size() + (payload->size() >> 8)) - length - (std::int64_t(elf.size() + (elf.size() >> 8)) - std::int64_t(packed.size()));
+        const std::int64_t growth =
+            std::int64_t(payload->size() + (payload->size() >> 8)) - length - (std::int64_t(elf.size() + (elf.size() >> 8)) - std::int64_t(packed.size()));
         CHECK(word(made->bytes, 0x260) >= kInitSize + std::max<std::int64_t>(growth, 0));
         CHECK(word(made->bytes, 0x260) % 4096 == 0);
         // Everything else of the image is where it was.

@@ -49,9 +49,9 @@ TEST_CASE("a patched kernel holds the writes, the stubs at their address, and en
         REQUIRE(made);
         CHECK_FALSE(made->unchanged);
         const std::uint64_t code = find_code(file);
-        CHECK(slice(made->bytes, code, 16) ==
-              Buffer{0x90, plan.patches[0].writes[0].new_bytes[0], plan.patches[0].writes[0].new_bytes[1], plan.patches[0].writes[0].new_bytes[2],
-                     plan.patches[0].writes[0].new_bytes[3], plan.patches[0].writes[0].new_bytes[4], 0xCC, 0xCC, 0xC3, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC});
+        CHECK(slice(made->bytes, code, 16) == Buffer{0x90, plan.patches[0].writes[0].new_bytes[0], plan.patches[0].writes[0].new_bytes[1],
+                                                     plan.patches[0].writes[0].new_bytes[2], plan.patches[0].writes[0].new_bytes[3],
+                                                     plan.patches[0].writes[0].new_bytes[4], 0xCC, 0xCC, 0xC3, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC});
         // Boot code reads the table backwards from the end of the file.
         CHECK(slice(made->bytes, made->bytes.size() - 16, 16) == slice(file, file.size() - 16, 16));
 
@@ -84,8 +84,8 @@ TEST_CASE("the table of sites is what rewrite_sites.h says") {
     REQUIRE(elf);
     const image::ElfSection& sites = section(*elf, ".trapline.sites");
     CHECK(sites.flags == 0);
-    Buffer expected{'T', 'R', 'P', 'L', 'S', 'I', 'T', 'E', 1, 0, 0, 0, 1, 0, 0, 0, 40, 0, 0, 0, 1, 0, 0, 0, 0x48, 0, 0, 0, 0, 0, 0, 0,
-                    7, 0, 0, 0, 0, 0, 1, 0, 0x01, 0, 0, 0xC1, 0, 0, 0, 0, 0x04, 0, 0, 0xFC, 0, 0, 0, 0, 1, 0xFA};
+    Buffer expected{'T', 'R', 'P', 'L', 'S', 'I', 'T', 'E', 1, 0, 0, 0,    1, 0, 0,    0, 40, 0, 0, 0,    1, 0, 0,    0, 0x48, 0, 0, 0, 0,
+                    0,   0,   0,   7,   0,   0,   0,   0,   0, 1, 0, 0x01, 0, 0, 0xC1, 0, 0,  0, 0, 0x04, 0, 0, 0xFC, 0, 0,    0, 0, 1, 0xFA};
     expected.resize(0x48, 0);
     for (const char c : std::string("interrupts_off")) expected.push_back(static_cast<std::uint8_t>(c));
     expected.push_back(0);
