@@ -140,10 +140,6 @@ private:
 
 }  // namespace
 
-bool Window::holds_neighbours() const {
-    return std::any_of(items.begin(), items.end(), [](const WindowItem& item) { return item.code == nullptr && !item.dropped; });
-}
-
 bool is_dead_filler(const scan::CodeFacts& facts, CodePlace begin, std::uint64_t end) {
     const scan::SectionCode& code = facts.sections()[begin.section];
     if (end > code.bytes.size()) return false;

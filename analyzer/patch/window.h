@@ -33,7 +33,6 @@ struct Window {
     std::vector<std::string> evidence;
 
     std::uint64_t size() const { return end - begin.offset; }
-    bool holds_neighbours() const;
     bool shares_bytes(scan::CodePlace from, std::uint64_t to) const {
         return begin.section == from.section && from.offset < end && begin.offset < to;
     }

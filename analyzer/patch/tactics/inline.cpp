@@ -21,10 +21,11 @@ Proposal propose_inline(const PlanContext& context, scan::CodePlace site) {
     std::string why;
     auto window = try_window(context, site, (*code)->bytes.size(), site.offset, why);
     if (!window) return {std::nullopt, fmt::format("its {} bytes of code have no room: {}", (*code)->bytes.size(), why)};
-    if (window->holds_neighbours() || window->items.front().insn.site != number->second)
-        return {std::nullopt, fmt::format("its {} bytes of code do not fit without moving neighbours", (*code)->bytes.size())};
-    for (std::size_t i = 1; i < window->items.size(); ++i)
-        if (window->items[i].code != nullptr) return {std::nullopt, "another site stands where its code would"};
+    for (std::size_t i = 0; i < window->items.size(); ++i) {
+        const WindowItem& item = window->items[i];
+        if (i > 0 && item.code != nullptr) return {std::nullopt, "another site stands where its code would"};
+        if (i > 0 && !item.insn.is_nop()) return {std::nullopt, fmt::format("its {} bytes of code do not fit without moving neighbours", (*code)->bytes.size())};
+    }
     Draft draft{Technique::inline_code, Entry::in_place, std::move(*window), {}, {}, {}};
     draft.window.evidence.push_back(fmt::format("{} bytes of code in {} bytes of room", (*code)->bytes.size(), draft.window.size()));
     return {std::move(draft), {}};

@@ -77,8 +77,8 @@ void check_plan(const Sample& sample, bool is_64) {
             RC_ASSERT(write.new_bytes.size() == write.old_bytes.size());
             RC_ASSERT(end <= bytes.size());
             const auto next = taken.lower_bound(begin);
-            RC_ASSERT(next == taken.end() || next->first >= end);
-            RC_ASSERT(next == taken.begin() || std::prev(next)->second <= begin);
+            RC_ASSERT((next == taken.end() || next->first >= end));
+            RC_ASSERT((next == taken.begin() || std::prev(next)->second <= begin));
             taken[begin] = end;
             RC_ASSERT(std::equal(write.old_bytes.begin(), write.old_bytes.end(), bytes.begin() + static_cast<std::ptrdiff_t>(begin)));
             std::copy(write.new_bytes.begin(), write.new_bytes.end(), bytes.begin() + static_cast<std::ptrdiff_t>(begin));
@@ -94,7 +94,7 @@ void check_plan(const Sample& sample, bool is_64) {
 
     // Every critical site is covered or says why not; every stub lies in its area and none overlap.
     for (const PlannedSite& site : document.sites) {
-        RC_ASSERT(!site.critical || site.patch || site.technique == Technique::trap || site.technique == Technique::unplanned);
+        RC_ASSERT((!site.critical || site.patch || site.technique == Technique::trap || site.technique == Technique::unplanned));
         RC_ASSERT(!site.why.empty());
     }
     std::uint64_t last = is_64 ? kStubs64 : kStubs32;
@@ -102,15 +102,14 @@ void check_plan(const Sample& sample, bool is_64) {
         RC_ASSERT(stub.address >= last);
         last = stub.address + stub.bytes.size();
     }
-    // Control comes back to what still stands: never into the middle of overwritten bytes.
-    for (const PlanStub& stub : document.stubs)
-        for (const StubStep& step : stub.steps) {
-            const bool is_exit = step.offset + 5u == stub.bytes.size() && stub.bytes[step.offset] == 0xE9;
-            if (!is_exit) continue;
-            for (const PlanPatch& patch : document.patches)
-                for (const PlanWrite& write : patch.writes)
-                    RC_ASSERT(!(step.guest_address > write.address && step.guest_address < write.address + write.new_bytes.size()));
-        }
+    // Control comes back to what still stands: the last jump of a stub never leads into the middle of overwritten bytes.
+    for (const PlanStub& stub : document.stubs) {
+        if (stub.bytes.size() < 5 || stub.bytes[stub.bytes.size() - 5] != 0xE9) continue;
+        std::uint64_t target = rel32_target(stub.bytes, stub.bytes.size(), stub.address);
+        if (!is_64) target &= 0xFFFFFFFF;
+        for (const PlanPatch& patch : document.patches)
+            for (const PlanWrite& write : patch.writes) RC_ASSERT(!(target > write.address && target < write.address + write.new_bytes.size()));
+    }
     // The same input gives the same plan.
     const PlanDocument again = plan(code);
     RC_ASSERT(again.stubs.size() == document.stubs.size());
