@@ -37,7 +37,9 @@ TEST_CASE("a calibration survives writing and reading", "[reports]") {
 }
 
 TEST_CASE("a calibration is read strictly", "[reports]") {
-    const std::string text = render_calibration_json({});
+    patch::CostTable table;
+    table.trap = 6700;
+    const std::string text = render_calibration_json(table);
     CHECK(parse_calibration_json(replaced(text, "\"trap\":", "\"tarp\":"), "c").error().pointer == "/cycles");
     CHECK(parse_calibration_json(replaced(text, "6700.0", "-1"), "c").error().pointer == "/cycles/trap");
     CHECK(parse_calibration_json(replaced(text, "6700.0", "\"6700\""), "c").error().pointer == "/cycles/trap");
