@@ -8,7 +8,6 @@
 #include <archive_entry.h>
 #include <fmt/format.h>
 #include <memory>
-#include <sys/mman.h>
 
 #include "image/libarchive_error.h"
 
@@ -41,16 +40,6 @@ int filter_code(Content how) {
         case Content::unknown: return -1;
     }
     return -1;
-}
-
-// Asks for huge pages: faulting in the 16,000 small pages of a kernel's 66 MB takes a twentieth of the whole expansion.
-// A wish only; where it is refused all works as before.
-void prefer_huge_pages(std::vector<std::uint8_t>& reserved) {
-    constexpr std::uintptr_t kHugePage = 2u << 20;
-    const auto start = reinterpret_cast<std::uintptr_t>(reserved.data());
-    const std::uintptr_t begin = (start + kHugePage - 1) / kHugePage * kHugePage;
-    const std::uintptr_t end = (start + reserved.capacity()) / kHugePage * kHugePage;
-    if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
 }
 
 }  // namespace
@@ -91,7 +80,6 @@ Result<std::vector<std::uint8_t>> decompress(Content how, Bytes bytes, std::uint
 
     std::vector<std::uint8_t> out;
     out.reserve(std::min(limit, kFirstReserve + kUsualRatio * bytes.size()));
-    prefer_huge_pages(out);
     for (;;) {
         const void* block = nullptr;
         std::size_t size = 0;
