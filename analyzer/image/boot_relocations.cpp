@@ -65,18 +65,19 @@ Slots read_slots(const ElfWork& work, ByteView table, const List& list, std::uin
 
 }  // namespace
 
-bool load_boot_relocations(ElfWork& work) {
+BootRelocations read_boot_relocations(const ElfWork& work) {
+    BootRelocations found;
     const Bytes file = work.layer.bytes();
-    if (work.elf.type != elf::kEtExec || work.elf.end >= file.size()) return false;
+    if (work.elf.type != elf::kEtExec || work.elf.end >= file.size()) return found;
     const std::uint64_t size = file.size() - work.elf.end;
     // Signatures and padding may follow an ELF file as well; a table is whole words and starts with a zero.
     const ByteView table(file.subspan(work.elf.end));
-    if (size % 4 != 0 || table.get<std::uint32_t>(0) != 0u) return false;
+    if (size % 4 != 0 || table.get<std::uint32_t>(0) != 0u) return found;
     const std::vector<List> lists = split(table);
     const bool is_64 = work.elf.is_64;
     if (lists.empty() || (is_64 ? lists.size() < 2 : lists.size() != 1)) {
-        work.image.notes.push_back(fmt::format("{} bytes follow the ELF at {:#x}; they are not a relocation table", size, work.elf.end));
-        return false;
+        found.note = fmt::format("{} bytes follow the ELF at {:#x}; they are not a relocation table", size, work.elf.end);
+        return found;
     }
     // In the file's order: 64-bit slots, then (only when there are three) the inverse ones, then 32-bit slots.
     const Slots wide = is_64 ? read_slots(work, table, lists.front(), 8) : Slots{};
@@ -85,14 +86,13 @@ bool load_boot_relocations(ElfWork& work) {
         (is_64 ? lists.front().end - lists.front().begin : 0) + lists.back().end - lists.back().begin;
     const std::uint64_t known = wide.known + narrow.known;
     if (entries == 0 || known < entries - entries / 10) {
-        work.image.notes.push_back(
-            fmt::format("{} bytes follow the ELF at {:#x}; as a relocation table only {} of its {} slots would lie in a section", size,
-                        work.elf.end, known, entries));
-        return false;
+        found.note = fmt::format("{} bytes follow the ELF at {:#x}; as a relocation table only {} of its {} slots would lie in a section",
+                                 size, work.elf.end, known, entries);
+        return found;
     }
-    const auto keep = [&](const std::vector<RelocationSlot>& slots) { work.image.slots.insert(work.image.slots.end(), slots.begin(), slots.end()); };
+    const auto keep = [&](const std::vector<RelocationSlot>& slots) { found.slots.insert(found.slots.end(), slots.begin(), slots.end()); };
     for (const Slots* slots : {&wide, &narrow}) {
-        for (const Place& target : slots->targets) work.add_pointer(target, CodePointer::Origin::relocation);
+        found.targets.insert(found.targets.end(), slots->targets.begin(), slots->targets.end());
         keep(slots->in_code);
     }
     if (lists.size() == 3) {
@@ -100,8 +100,19 @@ bool load_boot_relocations(ElfWork& work) {
         for (RelocationSlot& slot : inverse.in_code) slot.pc_relative = true;
         keep(inverse.in_code);
     }
-    work.image.facts.push_back(fmt::format("relocation table behind the ELF at {:#x}: {} slots in {} lists, {} hold addresses of code",
-                                           work.elf.end, entries, lists.size(), wide.code + narrow.code));
+    found.fact = fmt::format("relocation table behind the ELF at {:#x}: {} slots in {} lists, {} hold addresses of code", work.elf.end,
+                             entries, lists.size(), wide.code + narrow.code);
+    return found;
+}
+
+bool keep_boot_relocations(ElfWork& work, const BootRelocations& found) {
+    if (!found.note.empty()) work.image.notes.push_back(found.note);
+    if (found.fact.empty()) return false;
+    // The tables add about as many.
+    work.image.pointers.reserve(work.image.pointers.size() + 2 * found.targets.size());
+    for (const Place& target : found.targets) work.add_pointer(target, CodePointer::Origin::relocation);
+    work.image.slots.insert(work.image.slots.end(), found.slots.begin(), found.slots.end());
+    work.image.facts.push_back(found.fact);
     return true;
 }
 

@@ -239,8 +239,9 @@ Result<Image> open_elf(const Layer& layer, const OpenOptions& options) {
 
     if (Status done = load_sections(work); !done) return tl::unexpected(done.error());
     load_build_id(work);
-    // Hashing takes as long as all that follows and needs nothing of it.
+    // Hashing takes as long as all that follows and needs nothing of it; the relocation table needs the sections alone.
     std::future<std::string> sha256 = std::async(std::launch::async, [&layer] { return sha256_hex(layer.bytes()); });
+    std::future<BootRelocations> boot_relocations = std::async(std::launch::async, [&work] { return read_boot_relocations(work); });
     if (!image.relocatable)
         if (const auto entry = entry_place(work)) {
             work.add_pointer(*entry, CodePointer::Origin::entry);
@@ -249,7 +250,7 @@ Result<Image> open_elf(const Layer& layer, const OpenOptions& options) {
     if (Status done = load_symbols(work); !done) return tl::unexpected(done.error());
     if (Status done = load_relocations(work); !done) return tl::unexpected(done.error());
     // Without relocations of its own or appended, a data word is the only sign of a function that nothing calls.
-    const bool has_boot_relocations = load_boot_relocations(work);
+    const bool has_boot_relocations = keep_boot_relocations(work, boot_relocations.get());
     settle_slots(image);
     load_kernel_tables(work);
     if (!image.relocatable && !has_boot_relocations) load_data_pointers(work);

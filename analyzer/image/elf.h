@@ -61,9 +61,20 @@ Status load_symbols(ElfWork& work);
 /// Resolves relocation sections: code pointers, and `fields` of a relocatable file.
 Status load_relocations(ElfWork& work);
 
-/// Finds the kernel's relocation table that the build appends to the ELF (arch/x86/tools/relocs.c) and makes code
-/// pointers of the slots that hold addresses of code. Says whether there was one.
-bool load_boot_relocations(ElfWork& work);
+/// What the relocation table behind a kernel says.
+struct BootRelocations {
+    std::vector<Place> targets;         ///< what slots with an address of code point to
+    std::vector<RelocationSlot> slots;  ///< those in code
+    std::string fact;                   ///< for Image::facts; empty when there is no table
+    std::string note;                   ///< for Image::notes: bytes that are no table; else empty
+};
+
+/// Finds the kernel's relocation table that the build appends to the ELF (arch/x86/tools/relocs.c). Looks at the file, its
+/// headers and sections only, so that it may run beside the passes that fill the rest of the image.
+BootRelocations read_boot_relocations(const ElfWork& work);
+
+/// Puts what was found into the image; the targets become code pointers. Says whether there was a table.
+bool keep_boot_relocations(ElfWork& work, const BootRelocations& found);
 
 /// Reads the tables about code that a kernel or a module carries. Never fails: what cannot be read becomes a note.
 void load_kernel_tables(ElfWork& work);

@@ -14,7 +14,7 @@ constexpr std::uint32_t kTokens = 256;
 constexpr std::uint32_t kNamesPerMarker = 256;
 constexpr std::uint32_t kMaxToken = 512;         // bytes of one token; the longest seen has 20
 constexpr std::uint32_t kMaxName = 1024;         // KSYM_NAME_LEN is 512 since 6.1
-constexpr std::uint32_t kUsualName = 24;         // Debian's kernels: 20 bytes with the type letter
+constexpr std::uint32_t kUsualName = 24;         // Debian's kernels: 21 to 23 bytes with the type letter
 constexpr std::uint32_t kMaxSymbols = 4u << 20;  // a kernel with everything built in has 300,000
 // Compressed bytes of 256 names: each has a length byte and at least a letter, at most two and 512.
 constexpr std::uint32_t kMinBlock = 2 * kNamesPerMarker, kMaxBlock = 514 * kNamesPerMarker;

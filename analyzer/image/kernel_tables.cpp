@@ -10,8 +10,10 @@
 namespace trapline::image {
 namespace {
 
-// Bounds the list of entries; a distribution's kernel has 60,000.
+// Bounds the list of entries; a distribution's kernel has 140,000.
 constexpr std::size_t kMaxEntries = 4u << 20;
+// Room for a kernel's entries at once: a list that doubles is copied, and each copy faults all its pages in again.
+constexpr std::size_t kUsualEntries = 160u << 10;
 
 // A table whose entries begin with the address of code.
 struct PointTable {
@@ -166,6 +168,7 @@ bool add_table_entry(ElfWork& work, TableKind kind, const Place& code, std::uint
 }
 
 void load_kernel_tables(ElfWork& work) {
+    if (work.image.symbol_source == SymbolSource::kallsyms) work.image.tables.reserve(kUsualEntries);
     const TableFinder finder(work);
     const TableFields fields(work);
     for (const TableSpan& span : finder.find(".altinstructions", "__alt_instructions", "__alt_instructions_end"))
