@@ -2,7 +2,6 @@
 // Makes the plan of an image: chooses a technique for each site, reserves room, writes stubs.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,8 +18,6 @@ struct PlanOptions {
     /// Executions by part and address, from an executor's statistics; hot sites choose their room first.
     std::map<std::pair<std::string, std::uint64_t>, std::uint64_t> executions;
     CostTable costs;
-    /// Called with sites done and sites in all; may be empty.
-    std::function<void(std::uint64_t, std::uint64_t)> progress;
 };
 
 /// With --technique auto: a privileged site is patched from this many executions on. A patch pays after one trap; below
@@ -30,8 +27,8 @@ inline constexpr std::uint64_t kHotExecutions = 100;
 /// Plans the images of one document: a plain image is one part, a bzImage three. Add them in the order of the scan.
 ///
 /// The same parts, database, interface and options give the same plan. Two patches never share a byte; every write lies in
-/// one window or in an entry of .altinstructions; a patch whose stub cannot be written is undone and its sites take the
-/// next technique.
+/// one window or in an entry of .altinstructions. A patch whose stub cannot be written leaves no byte behind: its sites say
+/// why, and are left to their trap or, where they are critical, unplanned.
 class Planner {
 public:
     Planner(const isa::Database& database, const isa::Abi& abi, PlanOptions options);
