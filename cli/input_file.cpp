@@ -21,7 +21,7 @@ Result<std::string> read_input_file(const std::string& path, std::uint64_t limit
         if (file != nullptr && !standard) std::fclose(file);
     };
     const std::unique_ptr<std::FILE, decltype(close)> file(standard ? stdin : std::fopen(path.c_str(), "rb"), close);
-    if (!file) return fail(ErrorCode::io, fmt::format("cannot open for reading: {}", std::strerror(errno)), name);
+    if (!file) return fail(ErrorCode::io, fmt::format("cannot be opened for reading: {}", std::strerror(errno)), name);
     std::string text, chunk(std::size_t{1} << 16, '\0');
     while (const std::size_t count = std::fread(chunk.data(), 1, chunk.size(), file.get())) {
         text.append(chunk, 0, count);

@@ -2,12 +2,9 @@
 // trapline patch: follows a plan, or undoes one.
 #include <fmt/core.h>
 
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
 
 #include "cli/command.h"
+#include "cli/input_file.h"
 #include "patch/rewrite.h"
 #include "reports/plan_json.h"
 
@@ -23,31 +20,15 @@ struct Options {
 };
 
 // Kernels with debug information pass a gigabyte; beyond this limit something else was named by mistake.
-constexpr std::uintmax_t kLargestFile = std::uintmax_t{4} << 30;
-
-Result<std::string> read_file(const std::string& path) {
-    std::error_code code;
-    if (std::filesystem::is_directory(path, code)) return fail(ErrorCode::io, "found a folder, expected a file", path);
-    std::ifstream in(path, std::ios::binary);
-    if (!in) return fail(ErrorCode::io, fmt::format("cannot be opened for reading: {}", std::strerror(errno)), path);
-    std::string bytes;
-    std::string chunk(std::size_t{1} << 20, '\0');
-    do {
-        in.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
-        bytes.append(chunk, 0, static_cast<std::size_t>(in.gcount()));
-        if (bytes.size() > kLargestFile) return fail(ErrorCode::refused, fmt::format("larger than {} bytes", kLargestFile), path);
-    } while (in);
-    if (in.bad()) return fail(ErrorCode::io, "reading failed", path);
-    return bytes;
-}
+constexpr std::uint64_t kLargestFile = std::uint64_t{4} << 30;
 
 Bytes as_bytes(const std::string& text) { return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}; }
 
 Result<patch::Rewritten> make(const Options& options) {
-    const auto image = read_file(options.image);
+    const auto image = read_input_file(options.image, kLargestFile);
     if (!image) return tl::unexpected(image.error());
     if (options.undo) return patch::undo_image(as_bytes(*image), options.image);
-    const auto text = read_file(options.plan);
+    const auto text = read_input_file(options.plan);
     if (!text) return tl::unexpected(text.error());
     const auto plan = reports::parse_plan_json(*text, options.plan);
     if (!plan) return tl::unexpected(plan.error());

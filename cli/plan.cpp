@@ -2,11 +2,9 @@
 // trapline plan: what to do about each critical or privileged site of one image, in the shape that --format names.
 #include <fmt/core.h>
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <optional>
 
+#include "cli/input_file.h"
 #include "cli/scan_images.h"
 #include "reports/calibration_json.h"
 #include "reports/execution_counts.h"
@@ -35,32 +33,20 @@ struct Inputs {
 };
 
 // Statistics and calibrations are small; what is larger was named by mistake.
-constexpr std::size_t kLargestInput = std::size_t{256} << 20;
-
-Result<std::string> read_text(const std::string& path) {
-    std::ifstream in(path, std::ios::binary);
-    if (!in) return fail(ErrorCode::io, fmt::format("cannot be opened for reading: {}", std::strerror(errno)), path);
-    std::string text, chunk(std::size_t{1} << 16, '\0');
-    while (in.read(chunk.data(), static_cast<std::streamsize>(chunk.size())) || in.gcount() > 0) {
-        text.append(chunk, 0, static_cast<std::size_t>(in.gcount()));
-        if (text.size() > kLargestInput) return fail(ErrorCode::refused, fmt::format("found more than {} bytes, expected a document of this program", kLargestInput), path);
-    }
-    if (in.bad()) return fail(ErrorCode::io, "cannot be read", path);
-    return text;
-}
+constexpr std::uint64_t kLargestInput = std::uint64_t{256} << 20;
 
 Result<Inputs> read_inputs(const Options& options) {
     Inputs inputs;
     inputs.plan.technique = options.technique;
     if (!options.calibration.empty()) {
-        const auto text = read_text(options.calibration);
+        const auto text = read_input_file(options.calibration, kLargestInput);
         if (!text) return tl::unexpected(text.error());
         auto costs = reports::parse_calibration_json(*text, options.calibration);
         if (!costs) return tl::unexpected(costs.error());
         inputs.plan.costs = std::move(*costs);
     }
     if (!options.profile_data.empty()) {
-        const auto text = read_text(options.profile_data);
+        const auto text = read_input_file(options.profile_data, kLargestInput);
         if (!text) return tl::unexpected(text.error());
         auto counts = reports::parse_execution_counts(*text, options.profile_data);
         if (!counts) return tl::unexpected(counts.error());
