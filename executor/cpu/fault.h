@@ -15,11 +15,14 @@ enum class Vector : std::uint8_t {
 };
 
 /// One exception that an instruction raises. The instruction has changed nothing (string instructions: nothing after the last
-/// whole iteration).
+/// whole iteration), but for `after_task_switch`.
 struct Fault {
     Vector vector = Vector::general_protection;
     std::optional<std::uint32_t> error_code;  ///< pushed by the vectors that have one
     std::uint64_t address = 0;                ///< #PF: what CR2 gets
+    /// A task switch was committed and its new task raises this, before its first instruction: rip is the new task's and stays.
+    /// With Vector::debug it is the trap of the TSS's T bit, and DR6.BT is set.
+    bool after_task_switch = false;
 
     static Fault invalid_opcode() { return {Vector::invalid_opcode, {}, 0}; }
     static Fault general_protection(std::uint32_t error_code = 0) { return {Vector::general_protection, error_code, 0}; }

@@ -24,6 +24,9 @@ public:
     virtual MaybeFault fetch(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) = 0;
     /// Raises the fault that a write would raise, and writes nothing.
     virtual MaybeFault check_write(std::uint64_t linear, std::size_t size, Privilege privilege) = 0;
+    /// A task switch has set CR0.TS and, with paging on, loaded CR3; the vCPU has the new values and the next access is the new
+    /// task's. Memory without page tables of its own needs to do nothing.
+    virtual void task_switched(std::uint64_t old_cr0, std::uint64_t old_cr3) { static_cast<void>(old_cr0), static_cast<void>(old_cr3); }
 };
 
 /// The machine around the processor.
