@@ -39,6 +39,8 @@ _start:
     ltr %ax
     call serial_init
     call pic_init
+    pushl $2
+    popfl
     call guest
     pass
 
