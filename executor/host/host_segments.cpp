@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Uses modify_ldt. A small table is quicker to change than a large one, so slots are used again in turn.
+#include "executor/host/host_segments.h"
+
+#if defined(__linux__) && defined(__x86_64__)
+
+#include <asm/ldt.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace trapline::executor {
+namespace {
+
+constexpr std::uint16_t kFlatCode = 0x23, kFlatData = 0x2B;  // the host's selectors for 32-bit programs
+constexpr std::size_t kSlots = 48;
+constexpr std::uint64_t kAll = std::uint64_t{1} << 32;
+
+// Bits of Entry::kind.
+constexpr std::uint16_t kCode = 1, kDown = 2, kReadOnly = 4, kBig = 8;
+
+}  // namespace
+
+std::uint16_t HostSegments::selector(const Segment& segment, std::uint64_t end) {
+    if (!segment.present || segment.system) return 0;
+    const std::uint64_t first = segment.base;
+    std::uint32_t limit = segment.limit;
+    // What reaches beyond `end` is cut there. A segment with a base may wrap below it (thread-local storage does, with negative
+    // offsets), and one limit cannot say that: such segments stay whole.
+    if (!segment.is_expand_down() && end < kAll && first == 0 && limit >= end) limit = static_cast<std::uint32_t>(end - 1);
+    if (first == 0 && limit == 0xFFFFFFFF && segment.big && !segment.is_expand_down()) {
+        if (segment.is_code()) return kFlatCode;
+        if (segment.is_writable()) return kFlatData;
+    }
+    std::uint16_t kind = segment.big ? kBig : 0;
+    if (segment.is_code()) kind |= kCode;
+    if (segment.is_expand_down()) kind |= kDown;
+    if (segment.is_code() ? !segment.is_readable() : !segment.is_writable()) kind |= kReadOnly;
+    return slot(static_cast<std::uint32_t>(segment.base), limit, kind);
+}
+
+std::uint16_t HostSegments::slot(std::uint32_t base, std::uint32_t limit, std::uint16_t kind) {
+    for (std::size_t i = 0; i < entries_.size(); ++i)
+        if (entries_[i].base == base && entries_[i].limit == limit && entries_[i].kind == kind) return static_cast<std::uint16_t>(i * 8 + 7);
+    std::size_t index = entries_.size();
+    if (index < kSlots)
+        entries_.emplace_back();
+    else
+        index = oldest_++ % kSlots;
+    // Limits above 1 MiB count pages; those that are not whole pages are cut to whole ones.
+    const bool pages = limit > 0xFFFFF;
+    user_desc description{};
+    description.entry_number = static_cast<unsigned>(index);
+    description.base_addr = base;
+    description.limit = pages ? ((limit & 0xFFF) == 0xFFF ? limit >> 12 : (limit >> 12) - 1) : limit;
+    description.seg_32bit = (kind & kBig) != 0;
+    description.contents = (kind & kCode) != 0 ? 2 : (kind & kDown) != 0 ? 1 : 0;
+    description.read_exec_only = (kind & kReadOnly) != 0;
+    description.limit_in_pages = pages;
+    description.useable = 1;
+    if (syscall(SYS_modify_ldt, 0x11, &description, sizeof description) != 0) {
+        refused_ = true;
+        entries_[index] = {};
+        return 0;
+    }
+    entries_[index] = {base, limit, kind};
+    return static_cast<std::uint16_t>(index * 8 + 7);
+}
+
+}  // namespace trapline::executor
+
+#endif

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The host's segment descriptors that stand for the guest's: its own flat ones where they fit, else entries of the local
+// descriptor table, found again by what they describe.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "executor/cpu/vcpu.h"
+#include "support/error.h"
+
+namespace trapline::executor {
+
+class HostSegments {
+public:
+    /// The host's selector for a segment register of the guest. `end` is the first linear address out of reach (in guest user mode
+    /// where the guest's kernel begins, else 4 GiB): flat segments end there. Null and unusable segments give 0.
+    std::uint16_t selector(const Segment& segment, std::uint64_t end);
+    /// True when `selector` last failed because the host refused an entry; the guest cannot go on.
+    bool refused() const { return refused_; }
+
+private:
+    struct Entry {
+        std::uint32_t base = 0, limit = 0;
+        std::uint16_t kind = 0xFFFF;
+    };
+    std::uint16_t slot(std::uint32_t base, std::uint32_t limit, std::uint16_t kind);
+
+    std::vector<Entry> entries_;
+    std::size_t oldest_ = 0;
+    bool refused_ = false;
+};
+
+}  // namespace trapline::executor

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "executor/mmu/mmu.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace trapline::executor {
+namespace {
+
+constexpr std::uint32_t kLargePages = 1024;   // small pages in 4 MiB
+constexpr std::uint32_t kAround = 4;          // pages that one fault fills where their entries are ready
+
+/// The first page that the host lets this process map (vm.mmap_min_addr, unless it has the privilege).
+std::uint32_t first_mappable_page() {
+    for (std::uint32_t page = 0; page < 256; ++page) {
+        void* const at = reinterpret_cast<void*>(std::uintptr_t{page} * kPageBytes);
+        void* const got = mmap(at, kPageBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        if (got == MAP_FAILED) continue;
+        munmap(got, kPageBytes);
+        if (got == at) return page;
+    }
+    return 256;
+}
+
+}  // namespace
+
+Mmu::Mmu(Vcpu& vcpu, const SharedPages& ram, VirtualTlb& tlb, CodePages& code, PhysicalDevices& devices, FindOverlays overlays)
+    : vcpu_(&vcpu), ram_(&ram), tlb_(&tlb), code_(&code), devices_(&devices), overlays_(std::move(overlays)),
+      first_mappable_(first_mappable_page()), large_(VirtualTlb::kPages / kLargePages) {}
+
+bool Mmu::can_map(std::uint32_t page, std::uint64_t frame) const {
+    return frame < ram_->pages() && page >= first_mappable_ && !tlb_->is_reserved(page) && !devices_->is_device_page(frame);
+}
+
+Fill Mmu::fill(std::uint32_t linear, bool write, bool fetch, std::uint32_t instruction, Fault& fault) {
+    const Fill fill = fill_page(linear, write, fetch, instruction, fault);
+    ++fills_[static_cast<std::size_t>(fill)];
+    return fill;
+}
+
+Fill Mmu::fill_page(std::uint32_t linear, bool write, bool fetch, std::uint32_t instruction, Fault& fault) {
+    const Privilege privilege = vcpu_->cpl == 3 ? Privilege::user : Privilege::supervisor;
+    PageTranslation translation;
+    if (const MaybeFault met = walk_pages(*vcpu_, *ram_, linear, {write, fetch, privilege}, translation)) {
+        fault = *met;
+        return Fill::fault;
+    }
+    const std::uint32_t page = linear / kPageBytes;
+    if (!can_map(page, translation.frame)) return Fill::interpret;
+    const auto frame = static_cast<std::uint32_t>(translation.frame);
+    // With CR0.WP clear the supervisor writes where user code may not: such a mapping is the supervisor's alone.
+    const bool overrides = write && !translation.writable;
+    MappedPage to{.frame = frame, .present = true, .user = translation.user && !overrides, .global = translation.global};
+    to.writable = (translation.writable || overrides) && translation.dirty;
+    const CodePage* code = code_->find(frame);
+    if (fetch) {
+        if (code == nullptr || (code->linear_page != page && (code->has_overlays || !overlays_(page, frame).empty()))) {
+            tlb_->drop_executable(frame);
+            tlb_->write_protect_frame(frame);
+            CodeNeighbours around;
+            if (const std::uint8_t* before = neighbour(page - 1)) around.before = {before, kPageBytes};
+            if (const std::uint8_t* after = neighbour(page + 1)) around.after = {after, kPageBytes};
+            code = code_->prepare(frame, page, linear % kPageBytes, around, overlays_(page, frame));
+            if (code == nullptr) return Fill::exhausted;
+        }
+        to.writable = false;
+        to.executable = true;
+        return tlb_->map(page, 1, to, code->copy) ? Fill::mapped : Fill::exhausted;
+    }
+    if (code != nullptr && write) {
+        // Code that writes to its own page would be scanned again after each of its writes and never get further.
+        if (const MappedPage here = tlb_->find(instruction / kPageBytes); here.present && here.frame == frame) return Fill::interpret;
+        forget_code(frame);
+        code = nullptr;
+    }
+    if (code != nullptr) to.writable = false;
+    if (code == nullptr && map_around(page, translation, to)) return Fill::mapped;
+    return tlb_->map(page, 1, to) ? Fill::mapped : Fill::exhausted;
+}
+
+/// Maps the page with those around it that the same tables lead to: all of a large page, or the next few whose entries the
+/// processor might have read as well. False when nothing was mapped.
+bool Mmu::map_around(std::uint32_t page, const PageTranslation& translation, MappedPage to) {
+    const bool large = translation.span_pages > 1 || !vcpu_->is_paged();
+    const std::uint32_t span = !vcpu_->is_paged() ? kLargePages : large ? translation.span_pages : kAround;
+    const std::uint32_t first = page & ~(span - 1);
+    if (large && vcpu_->is_paged()) large_[page / kLargePages] = true;
+    struct Run {
+        std::uint32_t page = 0, count = 0;
+        MappedPage to;
+    } run;
+    bool done = false;
+    const auto finish = [&] {
+        if (run.count != 0 && tlb_->map(run.page, run.count, run.to)) done |= page >= run.page && page < run.page + run.count;
+        run.count = 0;
+    };
+    for (std::uint32_t i = 0; i < span; ++i) {
+        const std::uint32_t at = first + i;
+        MappedPage here = to;
+        bool take = true;
+        if (large) {
+            here.frame = to.frame - page + at;
+        } else if (at != page) {
+            PageTranslation next;
+            take = peek_pages(*vcpu_, *ram_, at * kPageBytes, next) && next.frame < ram_->pages() && (vcpu_->cpl != 3 || next.user);
+            here = {.frame = static_cast<std::uint32_t>(next.frame), .present = true, .writable = next.writable && next.dirty, .user = next.user, .global = next.global};
+        }
+        if (at != page) take = take && can_map(at, here.frame) && !tlb_->find(at).present && code_->find(here.frame) == nullptr;
+        const bool joins = run.count != 0 && here.frame == run.to.frame + run.count && here.writable == run.to.writable && here.user == run.to.user && here.global == run.to.global;
+        if (!take || !joins) finish();
+        if (!take) continue;
+        if (run.count++ == 0) run = {at, 1, here};
+    }
+    finish();
+    return done;
+}
+
+void Mmu::forget_code(std::uint32_t frame) {
+    ++code_writes_;
+    tlb_->drop_executable(frame);
+    code_->forget(frame);
+}
+
+const std::uint8_t* Mmu::neighbour(std::uint32_t page) const {
+    PageTranslation translation;
+    if (page >= VirtualTlb::kPages || !peek_pages(*vcpu_, *ram_, page * kPageBytes, translation) || translation.frame >= ram_->pages()) return nullptr;
+    return ram_->page(static_cast<std::uint32_t>(translation.frame));
+}
+
+const CodePage* Mmu::code_at(std::uint32_t linear) {
+    if (const MappedPage here = tlb_->find(linear / kPageBytes); here.present) return code_->find(here.frame);
+    PageTranslation translation;
+    if (!peek_pages(*vcpu_, *ram_, linear, translation) || translation.frame >= ram_->pages()) return nullptr;
+    return code_->find(static_cast<std::uint32_t>(translation.frame));
+}
+
+void Mmu::control_register_loaded(unsigned number, std::uint64_t old_value) {
+    if (number == 3) {
+        if (!vcpu_->is_paged()) return;
+        tlb_->flush_local();
+        return;
+    }
+    constexpr std::uint64_t kCr0 = cr0::pe | cr0::pg | cr0::wp, kCr4 = cr4::pse | cr4::pae | cr4::pge;
+    const std::uint64_t changed = number == 0 ? (old_value ^ vcpu_->cr0) & kCr0 : (old_value ^ vcpu_->cr4) & kCr4;
+    if (changed == 0) return;
+    tlb_->flush_all();
+    std::fill(large_.begin(), large_.end(), false);
+}
+
+void Mmu::invalidate_page(std::uint32_t linear) {
+    const std::uint32_t page = linear / kPageBytes;
+    if (!large_[page / kLargePages]) {
+        tlb_->unmap(page);
+        return;
+    }
+    const std::uint32_t first = page & ~(kLargePages - 1);
+    for (std::uint32_t at = first; at < first + kLargePages; ++at) tlb_->unmap(at);
+    large_[page / kLargePages] = false;
+}
+
+MaybeFault Mmu::locate(std::uint32_t linear, PageAccess access, Place& place) {
+    const std::uint32_t page = linear / kPageBytes, offset = linear % kPageBytes;
+    if (const MappedPage here = tlb_->find(page); here.present && (!access.write || here.writable) && (access.privilege == Privilege::supervisor || here.user)) {
+        place = {ram_->page(here.frame) + offset, 0};
+        return {};
+    }
+    PageTranslation translation;
+    if (const MaybeFault fault = walk_pages(*vcpu_, *ram_, linear, access, translation)) return fault;
+    place = {nullptr, translation.frame * kPageBytes + offset};
+    if (translation.frame >= ram_->pages() || devices_->is_device_page(translation.frame)) return {};
+    const auto frame = static_cast<std::uint32_t>(translation.frame);
+    if (access.write && code_->find(frame) != nullptr) forget_code(frame);
+    place.ram = ram_->page(frame) + offset;
+    return {};
+}
+
+MaybeFault Mmu::read(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) {
+    auto* out = static_cast<std::uint8_t*>(to);
+    for (auto at = static_cast<std::uint32_t>(linear); size != 0;) {
+        const std::size_t here = std::min<std::size_t>(size, kPageBytes - at % kPageBytes);
+        Place place;
+        if (const MaybeFault fault = locate(at, {false, false, privilege}, place)) return fault;
+        if (place.ram != nullptr) {
+            std::memcpy(out, place.ram, here);
+        } else {
+            for (std::size_t done = 0; done < here;) {
+                const auto bytes = static_cast<unsigned>(here - done >= 4 ? 4 : here - done >= 2 ? 2 : 1);
+                const std::uint32_t value = devices_->physical_read(place.physical + done, bytes);
+                std::memcpy(out + done, &value, bytes);
+                done += bytes;
+            }
+        }
+        out += here;
+        at += static_cast<std::uint32_t>(here);
+        size -= here;
+    }
+    return {};
+}
+
+MaybeFault Mmu::fetch(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) { return read(linear, to, size, privilege); }
+
+MaybeFault Mmu::check_write(std::uint64_t linear, std::size_t size, Privilege privilege) {
+    for (auto at = static_cast<std::uint32_t>(linear); size != 0;) {
+        const std::size_t here = std::min<std::size_t>(size, kPageBytes - at % kPageBytes);
+        Place place;
+        if (const MaybeFault fault = locate(at, {true, false, privilege}, place)) return fault;
+        at += static_cast<std::uint32_t>(here);
+        size -= here;
+    }
+    return {};
+}
+
+MaybeFault Mmu::write(std::uint64_t linear, const void* from, std::size_t size, Privilege privilege) {
+    const auto* in = static_cast<const std::uint8_t*>(from);
+    const std::size_t first = kPageBytes - linear % kPageBytes;
+    if (size > first)
+        if (const MaybeFault fault = check_write(linear, size, privilege)) return fault;
+    for (auto at = static_cast<std::uint32_t>(linear); size != 0;) {
+        const std::size_t here = std::min<std::size_t>(size, kPageBytes - at % kPageBytes);
+        Place place;
+        if (const MaybeFault fault = locate(at, {true, false, privilege}, place)) return fault;
+        if (place.ram != nullptr) {
+            std::memcpy(place.ram, in, here);
+        } else {
+            for (std::size_t done = 0; done < here;) {
+                const auto bytes = static_cast<unsigned>(here - done >= 4 ? 4 : here - done >= 2 ? 2 : 1);
+                std::uint32_t value = 0;
+                std::memcpy(&value, in + done, bytes);
+                devices_->physical_write(place.physical + done, bytes, value);
+                done += bytes;
+            }
+        }
+        in += here;
+        at += static_cast<std::uint32_t>(here);
+        size -= here;
+    }
+    return {};
+}
+
+}  // namespace trapline::executor

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// The guest's memory as its own page tables, its RAM and the devices in its address space make it. Fills the virtual TLB when
+// native code meets a page that is not mapped, and serves the interpreter's accesses.
+#pragma once
+
+#include <array>
+#include <functional>
+
+#include "executor/cpu/memory.h"
+#include "executor/cpu/vcpu.h"
+#include "executor/mmu/page_walk.h"
+#include "executor/mmu/virtual_tlb.h"
+#include "executor/trap/code_pages.h"
+
+namespace trapline::executor {
+
+/// Physical addresses that are not RAM.
+class PhysicalDevices {
+public:
+    virtual ~PhysicalDevices() = default;
+    /// Whether a device answers for the page instead of RAM.
+    virtual bool is_device_page(std::uint64_t frame) const = 0;
+    virtual std::uint32_t physical_read(std::uint64_t address, unsigned size) = 0;
+    virtual void physical_write(std::uint64_t address, unsigned size, std::uint32_t value) = 0;
+};
+
+/// Gives the patches of a plan that belong on a page, when its bytes are those that the plan expects.
+using FindOverlays = std::function<std::span<const CodeOverlay* const>(std::uint32_t linear_page, std::uint32_t frame)>;
+
+/// What became of a page fault that the processor raised.
+enum class Fill : std::uint8_t {
+    mapped,     ///< go on natively
+    fault,      ///< the guest's own page fault
+    interpret,  ///< the access can only be carried out by the interpreter
+    exhausted,  ///< the host refuses more mappings
+};
+
+class Mmu final : public LinearMemory {
+public:
+    /// Keeps references to all.
+    Mmu(Vcpu& vcpu, const SharedPages& ram, VirtualTlb& tlb, CodePages& code, PhysicalDevices& devices, FindOverlays overlays);
+
+    /// Answers a page fault at a linear address. `instruction` is the linear address of the instruction that met it.
+    Fill fill(std::uint32_t linear, bool write, bool fetch, std::uint32_t instruction, Fault& fault);
+    /// As a processor that loads CR0, CR3 or CR4 must.
+    void control_register_loaded(unsigned number, std::uint64_t old_value);
+    void invalidate_page(std::uint32_t linear);
+    /// The page of code at a linear address, null where none has been run.
+    const CodePage* code_at(std::uint32_t linear);
+
+    MaybeFault read(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) override;
+    MaybeFault write(std::uint64_t linear, const void* from, std::size_t size, Privilege privilege) override;
+    MaybeFault fetch(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) override;
+    MaybeFault check_write(std::uint64_t linear, std::size_t size, Privilege privilege) override;
+
+    VirtualTlb& tlb() { return *tlb_; }
+    /// Guest page faults that were filled, by Fill.
+    const std::array<std::uint64_t, 4>& fills() const { return fills_; }
+    /// Pages of code that were written to.
+    std::uint64_t code_writes() const { return code_writes_; }
+
+private:
+    struct Place {
+        std::uint8_t* ram = nullptr;   ///< null: a device, or nothing, at `physical`
+        std::uint64_t physical = 0;
+    };
+    MaybeFault locate(std::uint32_t linear, PageAccess access, Place& place);
+    Fill fill_page(std::uint32_t linear, bool write, bool fetch, std::uint32_t instruction, Fault& fault);
+    bool map_around(std::uint32_t page, const PageTranslation& translation, MappedPage to);
+    bool can_map(std::uint32_t page, std::uint64_t frame) const;
+    void forget_code(std::uint32_t frame);
+    const std::uint8_t* neighbour(std::uint32_t page) const;
+
+    Vcpu* vcpu_;
+    const SharedPages* ram_;
+    VirtualTlb* tlb_;
+    CodePages* code_;
+    PhysicalDevices* devices_;
+    FindOverlays overlays_;
+    std::uint32_t first_mappable_ = 0;              ///< the host keeps the pages below for itself
+    std::vector<bool> large_;                       ///< by 4 MiB of linear memory: filled from a large page
+    std::array<std::uint64_t, 4> fills_{};
+    std::uint64_t code_writes_ = 0;
+};
+
+}  // namespace trapline::executor

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// Guest code as it is run: a copy of each page of code in which the instructions that must not run as they are have become
+// breakpoints. RAM keeps the guest's own bytes, so whoever reads memory (the guest too, through another mapping, and the
+// interpreter) sees the original; the copies are mapped only where code is executed.
+#pragma once
+
+#include <array>
+#include <bitset>
+#include <memory>
+#include <vector>
+
+#include "decode/instruction_decoder.h"
+#include "executor/mmu/guest_memory.h"
+#include "executor/trap/site_forms.h"
+
+namespace trapline::executor {
+
+/// Bytes that are laid over a copy: a patch of a plan.
+struct CodeOverlay {
+    std::uint16_t offset = 0;            ///< in the page
+    std::vector<std::uint8_t> bytes;
+    bool breakpoint = false;             ///< a single INT3 that stands for the instruction there
+};
+
+/// One page of code.
+struct CodePage {
+    std::uint32_t frame = 0;             ///< of RAM: where the original is
+    std::uint32_t linear_page = 0;       ///< where it was first run; overlays hold only there
+    std::uint32_t copy = 0;              ///< page number in the file of copies
+    bool has_overlays = false;
+    std::bitset<kPageBytes> breakpoints; ///< an INT3 of ours stands here
+    std::bitset<kPageBytes> sites;       ///< an instruction that traps, or has become a breakpoint or a patch, begins here
+    std::bitset<kPageBytes> starts;      ///< an instruction begins here
+};
+
+/// The bytes around a page, as far as the guest's tables lead to them; empty where they do not.
+struct CodeNeighbours {
+    std::span<const std::uint8_t> before, after;
+};
+
+class CodePages {
+public:
+    /// `all_sites`: privileged instructions become breakpoints too.
+    CodePages(const decode::InstructionDecoder& decoder, const SiteForms& forms, const SharedPages& ram, const SharedPages& copies, bool all_sites);
+
+    /// The page of a frame, if its code has been run since it was last written.
+    const CodePage* find(std::uint32_t frame) const { return pages_[frame].get(); }
+    /// Makes the copy of a frame's code for execution at `linear_page`, where an instruction begins at offset `entry`. The
+    /// overlays win over breakpoints. Null when all pages for copies are taken: forget some.
+    const CodePage* prepare(std::uint32_t frame, std::uint32_t linear_page, std::uint32_t entry, const CodeNeighbours& neighbours,
+                            std::span<const CodeOverlay* const> overlays);
+    /// Forgets a frame's code; what is still mapped of it the caller has unmapped.
+    void forget(std::uint32_t frame);
+    /// Pages of code scanned so far.
+    std::uint64_t scans() const { return scans_; }
+
+private:
+    void find_starts(CodePage& page, std::span<const std::uint8_t> code, std::size_t page_begin, std::uint32_t entry) const;
+
+    const decode::InstructionDecoder* decoder_;
+    const SiteForms* forms_;
+    const SharedPages* ram_;
+    const SharedPages* copies_;
+    bool all_sites_;
+    std::vector<std::unique_ptr<CodePage>> pages_;  ///< by frame
+    std::vector<std::uint32_t> free_copies_;
+    std::uint32_t used_copies_ = 0;
+    std::uint64_t scans_ = 0;
+};
+
+}  // namespace trapline::executor

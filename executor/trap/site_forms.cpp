@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "executor/trap/site_forms.h"
+
+#include <algorithm>
+#include <array>
+
+namespace trapline::executor {
+namespace {
+
+/// The virtual processor lets the guest read the host's time-stamp counter, so these need no help. Forms of processors that
+/// the guest is told it does not have raise #UD or compute; their state is not the guest's.
+constexpr std::array<std::string_view, 1> kNativeOperations = {"read_time"};
+/// What no deprivileged guest may execute whatever its tags: the host's kernel would answer.
+constexpr std::array<std::string_view, 2> kHostOperations = {"software_interrupt", "system_call"};
+
+template <std::size_t N>
+bool is_one_of(const std::array<std::string_view, N>& names, std::string_view name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+}  // namespace
+
+SiteForms::SiteForms(const isa::Database& database, const classify::TagTable& tags) : kinds_(database.records.size() + 1, SiteKind::none) {
+    for (std::size_t i = 0; i < database.records.size(); ++i) {
+        const isa::Record& record = database.records[i];
+        const classify::Tags& derived = tags.at(record, Mode::protected32);
+        SiteKind& kind = kinds_[i + 1];
+        if (derived.critical() || is_one_of(kHostOperations, record.virtualization.hypercall)) kind = SiteKind::critical;
+        else if (derived.privileged != classify::Privileged::no) kind = SiteKind::privileged;
+        if (is_one_of(kNativeOperations, record.virtualization.hypercall)) kind = SiteKind::none;
+    }
+}
+
+}  // namespace trapline::executor
