@@ -143,12 +143,9 @@ print_exception:
     mov FRAME_EIP(%ebx), %eax
     mov try_record, %ecx
     jecxz 4f
-    sub 4(%ecx), %eax
-    call put_offset
-    jmp 5f
-4:  mov $8, %ecx
-    call put_hex
-5:  mov $text_cs, %esi
+    mov 4(%ecx), %ecx
+4:  call put_eip
+    mov $text_cs, %esi
     call puts
     mov FRAME_CS(%ebx), %eax
     mov $4, %ecx
@@ -274,6 +271,14 @@ run_in_ring:
     mov %ebx, %es
     mov %ebx, %fs
     mov %ebx, %gs
+    mov %ss:ring_return, %ebp                // the function gets the caller's registers
+    mov 24(%ebp), %edi
+    mov 28(%ebp), %esi
+    mov 40(%ebp), %ebx
+    mov 44(%ebp), %edx
+    mov 48(%ebp), %ecx
+    mov 52(%ebp), %eax
+    mov 32(%ebp), %ebp
     iret
 
 service_ring_exit:
@@ -433,23 +438,21 @@ put_hex:
     jmp 1b
 2:  pop %edx
     ret
-// Sends %eax as +n or -n, without leading zeros.
-put_offset:
-    mov %eax, %ecx
-    mov $'+', %al
-    test %ecx, %ecx
-    jns 1f
+// Sends an EIP of %eax as +n from %ecx where it is within 256 bytes behind that, else as it is.
+put_eip:
+    sub %eax, %ecx
     neg %ecx
-    mov $'-', %al
-1:  call putc
+    cmp $0x100, %ecx
+    jae 1f
+    mov $'+', %al
+    call putc
     mov %ecx, %eax
-    mov $1, %ecx
     cmp $0x10, %eax
+    mov $1, %ecx
     jb put_hex
-    mov $2, %ecx
-    cmp $0x100, %eax
-    jb put_hex
-    mov $8, %ecx
+    inc %ecx
+    jmp put_hex
+1:  mov $8, %ecx
     jmp put_hex
 
     .globl guest_passed, guest_failed
