@@ -54,7 +54,7 @@ enum class EventKind : std::uint8_t {
 struct Event {
     EventKind kind = EventKind::fault;
     std::uint8_t vector = 0;
-    std::optional<std::uint32_t> error_code;
+    std::optional<std::uint32_t> error_code = {};
     std::uint64_t address = 0;            ///< #PF: CR2
     std::uint8_t instruction_length = 0;  ///< software interrupts: a fault of their delivery points at the instruction again
 };

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the loaders share: bounds-checked stores into RAM, segments of ELF files, and a flat processor.
+#pragma once
+
+#include "executor/boot/boot.h"
+#include "image/elf_reader.h"
+
+namespace trapline::executor {
+
+/// Copies bytes to a physical address; `what` names them in the error when RAM ends before.
+Status store(const SharedPages& ram, std::uint64_t address, Bytes bytes, std::string_view what);
+/// Stores a little-endian number of `size` bytes. The address is known to be inside RAM.
+void put(const SharedPages& ram, std::uint64_t address, std::uint64_t value, unsigned size);
+
+/// Loads the PT_LOAD segments at their physical addresses and clears what the file does not fill. Returns the end of the highest one.
+Result<std::uint64_t> load_segments(const image::ElfFile& elf, Bytes file, const SharedPages& ram, const std::string& name);
+
+/// 32-bit protected mode without paging, flat segments with the given selectors, interrupts off.
+void set_flat(Vcpu& vcpu, std::uint16_t code, std::uint16_t data, std::uint64_t entry);
+
+/// One loader: nothing when the image is not of its kind.
+using Loader = Result<std::optional<BootReport>> (*)(const BootRequest&, const SharedPages&, Vcpu&);
+Result<std::optional<BootReport>> load_linux_bzimage(const BootRequest& request, const SharedPages& ram, Vcpu& vcpu);
+Result<std::optional<BootReport>> load_linux_elf(const BootRequest& request, const SharedPages& ram, Vcpu& vcpu);
+Result<std::optional<BootReport>> load_multiboot(const BootRequest& request, const SharedPages& ram, Vcpu& vcpu);
+Result<std::optional<BootReport>> load_plain_elf(const BootRequest& request, const SharedPages& ram, Vcpu& vcpu);
+
+}  // namespace trapline::executor

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loop: due device work, deliverable interrupts, then guest code until it comes back.
+#include "executor/trap/machine.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <time.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+namespace trapline::executor {
+namespace {
+
+constexpr std::uint64_t kAddressSpace = std::uint64_t{1} << 32;
+constexpr Nanoseconds kLongestStretch = 20'000'000;  // native code comes back at least this often: input, time limits
+constexpr unsigned kInterpretedAtOnce = 256;         // instructions between looks at the devices in code that cannot run natively
+
+std::uint64_t monotonic() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+}  // namespace
+
+std::string_view to_string(Arrival arrival) {
+    switch (arrival) {
+        case Arrival::trap: return "trap";
+        case Arrival::breakpoint: return "breakpoint";
+        case Arrival::hypercall: return "hypercall";
+        case Arrival::interpreted: return "interpreted";
+    }
+    return "";
+}
+
+std::string_view to_string(Ending ending) {
+    switch (ending) {
+        case Ending::power_off: return "power-off";
+        case Ending::halted: return "halted";
+        case Ending::reset: return "reset";
+        case Ending::debug_exit: return "debug-exit";
+        case Ending::triple_fault: return "triple-fault";
+        case Ending::interrupted: return "interrupted";
+        case Ending::unsupported: return "unsupported";
+        case Ending::host_limit: return "host-limit";
+    }
+    return "";
+}
+
+Result<std::unique_ptr<Machine>> Machine::create(const decode::InstructionDecoder& decoder, const SiteForms& forms, const SharedPages& ram,
+                                                 const SharedPages& copies, const MachineOptions& options) {
+    std::unique_ptr<Machine> machine(new Machine);
+    machine->options_ = options;
+    auto tlb = VirtualTlb::create(ram, copies, ram.pages());
+    if (!tlb) return tl::unexpected(tlb.error());
+    machine->tlb_ = std::move(*tlb);
+    if (const Status native = start_native(); !native) return tl::unexpected(native.error());
+    machine->started_ = monotonic();
+    machine->pc_ = std::make_unique<Pc>(*machine, options.pc);
+    machine->code_ = std::make_unique<CodePages>(decoder, forms, ram, copies, options.technique == RunTechnique::breakpoint);
+    machine->mmu_ = std::make_unique<Mmu>(machine->vcpu_, ram, machine->tlb_, *machine->code_, *machine,
+                                          [](std::uint32_t, std::uint32_t) { return std::span<const CodeOverlay* const>(); });
+    // The state after FNINIT and the reset value of MXCSR (SDM vol. 3, "Processor State After Reset").
+    std::uint8_t* const fpu = native_frame().fpu;
+    fpu[0] = 0x7F;
+    fpu[1] = 0x03;
+    fpu[24] = 0x80;
+    fpu[25] = 0x1F;
+    return machine;
+}
+
+Nanoseconds Machine::now() { return monotonic() - started_; }
+
+CpuidLeaf Machine::cpuid(std::uint32_t leaf, std::uint32_t subleaf) { return cpuid_.answer(leaf, subleaf); }
+bool Machine::read_msr(std::uint32_t index, std::uint64_t& value) { return msrs_.read(index, __rdtsc(), value); }
+bool Machine::write_msr(std::uint32_t index, std::uint64_t value) { return msrs_.write(index, __rdtsc(), value); }
+std::uint64_t Machine::read_tsc() { return msrs_.tsc(__rdtsc()); }
+
+void Machine::end(Ending ending, std::string detail, unsigned code) {
+    if (!outcome_) outcome_ = RunOutcome{ending, code, std::move(detail)};
+}
+
+RunOutcome Machine::run() {
+    const std::uint64_t began = __rdtsc();
+    while (!outcome_) {
+        serve_devices();
+        if (outcome_) break;
+        const bool may_interrupt = (vcpu_.rflags & flag::interrupt) != 0 && !vcpu_.interrupt_shadow;
+        if (may_interrupt && pc_->interrupt_waits()) {
+            vcpu_.halted = false;
+            inject({.kind = EventKind::external_interrupt, .vector = pc_->acknowledge_interrupt()});
+            continue;
+        }
+        if (vcpu_.halted) {
+            wait_for_event();
+        } else if (vcpu_.interrupt_shadow && pc_->interrupt_waits()) {
+            interpret_one();
+        } else if (runs_natively() && !is_dense_here()) {
+            enter_natively();
+        } else {
+            for (unsigned i = 0; i < kInterpretedAtOnce && !outcome_ && !vcpu_.halted && !pc_->interrupt_waits(); ++i) {
+                if (i != 0 && runs_natively() && !is_dense_here()) break;
+                interpret_one();
+            }
+        }
+    }
+    statistics_.monitor_ticks = __rdtsc() - began - statistics_.guest_ticks - statistics_.idle_ticks;
+    std::copy(std::begin(native_frame().fpu), std::end(native_frame().fpu), vcpu_.fpu.begin());
+    return *outcome_;
+}
+
+bool Machine::runs_natively() const { return vcpu_.is_protected() && (vcpu_.rflags & flag::vm) == 0 && vcpu_.cs().big; }
+
+/// Whether a sensitive instruction stands here or a little further on: then going native and coming back costs more than
+/// interpreting what lies between.
+bool Machine::is_dense_here() {
+    constexpr std::size_t kAhead = 20;  // bytes
+    const std::uint32_t linear = linear_ip();
+    const CodePage* const page = mmu_->code_at(linear);
+    if (page == nullptr) return false;
+    const std::size_t offset = linear % kPageBytes;
+    if (page->sites[offset]) return true;
+    return page->sites._Find_next(offset) <= offset + kAhead;
+}
+
+void Machine::serve_devices() {
+    if (options_.stop != nullptr && *options_.stop) end(Ending::interrupted);
+    const Nanoseconds time = now();
+    if (time >= pc_->next_event()) pc_->advance(time);
+    if (const auto request = pc_->exit_request()) {
+        switch (request->kind) {
+            case ExitRequest::Kind::power_off: end(Ending::power_off); break;
+            case ExitRequest::Kind::reset: end(Ending::reset); break;
+            case ExitRequest::Kind::debug_exit: end(Ending::debug_exit, {}, request->code); break;
+        }
+    }
+}
+
+void Machine::read_input() {
+    if (options_.input >= 0 && input_.empty()) {
+        pollfd ready{options_.input, POLLIN, 0};
+        if (poll(&ready, 1, 0) == 1) {
+            input_.resize(256);
+            const ssize_t got = read(options_.input, input_.data(), input_.size());
+            input_.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+            if (got == 0) options_.input = -1;
+        }
+    }
+    if (!input_.empty()) input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(pc_->push_serial_input(input_)));
+}
+
+void Machine::wait_for_event() {
+    if ((vcpu_.rflags & flag::interrupt) == 0) {
+        end(Ending::halted, "the processor is halted with interrupts off");
+        return;
+    }
+    const std::uint64_t began = __rdtsc();
+    const Nanoseconds next = pc_->next_event(), time = now();
+    if (next == kNever && options_.input < 0) {
+        end(Ending::halted, "the processor waits for an interrupt that no device will raise");
+        return;
+    }
+    const Nanoseconds wait = next <= time ? 0 : std::min<Nanoseconds>(next - time, 100'000'000);
+    const timespec limit{static_cast<time_t>(wait / 1'000'000'000), static_cast<long>(wait % 1'000'000'000)};
+    pollfd ready{options_.input, POLLIN, 0};
+    ppoll(&ready, options_.input < 0 ? 0 : 1, &limit, nullptr);
+    read_input();
+    native_frame().kick = 0;
+    statistics_.idle_ticks += __rdtsc() - began;
+}
+
+std::uint64_t Machine::user_end() {
+    if (vcpu_.cpl != 3) return kAddressSpace;
+    std::uint64_t end = std::uint64_t{tlb_.first_supervisor_page()} * kPageBytes;
+    if (linear_ip() >= end) {
+        // User code lies above pages of the supervisor: no limit can keep them apart, so the latter go.
+        tlb_.flush_supervisor_below(VirtualTlb::kPages);
+        end = kAddressSpace;
+    }
+    return end;
+}
+
+void Machine::load_frame() {
+    NativeFrame& frame = native_frame();
+    for (unsigned i = 0; i < 8; ++i) frame.gpr[i] = vcpu_.reg32(i);
+    frame.rip = static_cast<std::uint32_t>(vcpu_.rip);
+    // IF is on for the host's interrupts, IOPL 0; AC works at CPL 3 with CR0.AM only, which the host has set.
+    constexpr std::uint64_t kReal = flag::arithmetic | flag::df | flag::tf | flag::nt | flag::id;
+    const bool checks_alignment = vcpu_.cpl == 3 && (vcpu_.cr0 & cr0::am) != 0;
+    frame.rflags = (vcpu_.rflags & (kReal | (checks_alignment ? flag::ac : 0))) | flag::interrupt | flag::fixed | (stepping_over_ ? flag::tf : 0);
+    const std::uint64_t end = user_end();
+    frame.cs = segments_.selector(vcpu_.segments[kCs], end);
+    frame.ss = segments_.selector(vcpu_.segments[kSs], end);
+    frame.ds = segments_.selector(vcpu_.segments[kDs], end);
+    frame.es = segments_.selector(vcpu_.segments[kEs], end);
+    frame.fs = segments_.selector(vcpu_.segments[kFs], end);
+    frame.gs = segments_.selector(vcpu_.segments[kGs], end);
+}
+
+void Machine::store_frame() {
+    const NativeFrame& frame = native_frame();
+    for (unsigned i = 0; i < 8; ++i) vcpu_.gpr[i] = static_cast<std::uint32_t>(frame.gpr[i]);
+    vcpu_.rip = static_cast<std::uint32_t>(frame.rip);
+    constexpr std::uint64_t kReal = flag::arithmetic | flag::df | flag::nt | flag::id;
+    const std::uint64_t taken = kReal | (stepping_over_ ? 0 : flag::tf);
+    vcpu_.rflags = (vcpu_.rflags & ~taken) | (frame.rflags & taken);
+}
+
+void Machine::enter_natively() {
+    load_frame();
+    if (segments_.refused()) {
+        end(Ending::host_limit, "the host refused an entry of the local descriptor table");
+        return;
+    }
+    const Nanoseconds due = std::min(pc_->next_event(), now() + kLongestStretch);
+    if (kick_due_ == kNever || due < kick_due_ || kick_due_ <= now()) {
+        kick_due_ = due;
+        kick_at(started_ + due);
+    }
+    vcpu_.interrupt_shadow = false;
+    ++statistics_.entries;
+    const std::uint64_t began = __rdtsc();
+    const NativeExit exit = enter_guest();
+    statistics_.guest_ticks += __rdtsc() - began;
+    switch (exit) {
+        case NativeExit::kicked:
+            ++statistics_.kicks;
+            native_frame().kick = 0;
+            kick_due_ = kNever;
+            read_input();
+            break;
+        case NativeExit::signal:
+            ++statistics_.signals;
+            store_frame();
+            take_signal();
+            break;
+        case NativeExit::gate:
+            ++statistics_.hypercalls;
+            store_frame();
+            end(Ending::unsupported, "the guest came through the gate without a plan");
+            break;
+    }
+}
+
+}  // namespace trapline::executor

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// One guest machine: virtual processor, memory and devices, and the loop that runs it. Instructions run natively where that
+// is possible; everything else comes back here.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "executor/cpu/interpreter.h"
+#include "executor/cpu/protection.h"
+#include "executor/cpu/virtual_cpuid.h"
+#include "executor/device/pc.h"
+#include "executor/host/host_segments.h"
+#include "executor/host/native.h"
+#include "executor/mmu/mmu.h"
+#include "executor/trap/statistics.h"
+
+namespace trapline::executor {
+
+/// How sensitive instructions reach the monitor.
+enum class RunTechnique : std::uint8_t {
+    trap,        ///< what does not trap has become a breakpoint, the rest traps by itself
+    breakpoint,  ///< every sensitive instruction has become a breakpoint
+    hypercall,   ///< as trap, with the patches of a plan
+    automatic,   ///< as trap; patches of a plan are put in where they are worth it
+};
+
+/// Why a run has ended.
+enum class Ending : std::uint8_t {
+    power_off,     ///< the guest switched the machine off
+    halted,        ///< HLT with interrupts off: nothing can happen any more
+    reset,         ///< the guest asked for a reset
+    debug_exit,    ///< a write to the debug-exit port; `code` is the value
+    triple_fault,
+    interrupted,   ///< the user or a time limit
+    unsupported,   ///< an instruction or a situation that the executor cannot carry out: see `detail`
+    host_limit,    ///< the host refused something: see `detail`
+};
+std::string_view to_string(Ending ending);
+
+struct RunOutcome {
+    Ending ending = Ending::power_off;
+    unsigned code = 0;
+    std::string detail;  ///< for people; empty where the ending says it all
+};
+
+/// What the machine has, beside its RAM.
+struct MachineOptions {
+    RunTechnique technique = RunTechnique::trap;
+    PcOptions pc;
+    int input = -1;         ///< descriptor that serial input comes from, -1 for none
+    int trace = -1;         ///< descriptor that a line for each arrival goes to, -1 for none
+    const volatile bool* stop = nullptr;  ///< becomes true when the run is to end
+};
+
+class Machine final : public Platform, public PhysicalDevices, public Clock {
+public:
+    /// Keeps references to decoder, forms, RAM and copies. One machine in a process at a time.
+    static Result<std::unique_ptr<Machine>> create(const decode::InstructionDecoder& decoder, const SiteForms& forms, const SharedPages& ram,
+                                                   const SharedPages& copies, const MachineOptions& options);
+
+    Vcpu& vcpu() { return vcpu_; }
+    /// Runs until something ends the run.
+    RunOutcome run();
+    const Statistics& statistics() const { return statistics_; }
+    const Mmu& mmu() const { return *mmu_; }
+    const CodePages& code() const { return *code_; }
+    Pc& pc() { return *pc_; }
+
+    // Platform
+    std::uint32_t port_in(std::uint16_t port, unsigned size) override { return pc_->port_in(port, size); }
+    void port_out(std::uint16_t port, unsigned size, std::uint32_t value) override { pc_->port_out(port, size, value); }
+    CpuidLeaf cpuid(std::uint32_t leaf, std::uint32_t subleaf) override;
+    bool read_msr(std::uint32_t index, std::uint64_t& value) override;
+    bool write_msr(std::uint32_t index, std::uint64_t value) override;
+    std::uint64_t read_tsc() override;
+    void control_register_loaded(unsigned number, std::uint64_t old_value) override { mmu_->control_register_loaded(number, old_value); }
+    void page_invalidated(std::uint64_t linear) override { mmu_->invalidate_page(static_cast<std::uint32_t>(linear)); }
+    // PhysicalDevices
+    bool is_device_page(std::uint64_t) const override { return false; }
+    std::uint32_t physical_read(std::uint64_t, unsigned) override { return 0xFFFFFFFF; }
+    void physical_write(std::uint64_t, unsigned, std::uint32_t) override {}
+
+    // Clock
+    Nanoseconds now() override;
+
+private:
+    Machine() = default;
+
+    std::uint32_t linear_ip() const { return static_cast<std::uint32_t>(vcpu_.cs().base + vcpu_.rip); }
+    bool runs_natively() const;
+    void serve_devices();
+    void wait_for_event();
+    void read_input();
+    void enter_natively();
+    void take_signal();
+    void take_page_fault(std::uint32_t address, std::uint32_t error_code);
+    void take_fault(unsigned vector, std::uint32_t error_code);
+    void take_breakpoint();
+    void interpret_site(Arrival arrival);
+    void interpret_one();
+    bool is_dense_here();
+    void inject(const Event& event);
+    void inject_fault(const Fault& fault);
+    void end(Ending ending, std::string detail = {}, unsigned code = 0);
+    void load_frame();
+    void store_frame();
+    std::uint64_t user_end();
+
+    MachineOptions options_;
+    Vcpu vcpu_;
+    std::unique_ptr<Pc> pc_;
+    VirtualTlb tlb_;
+    std::unique_ptr<CodePages> code_;
+    std::unique_ptr<Mmu> mmu_;
+    HostSegments segments_;
+    VirtualCpuid cpuid_{host_cpuid, {}};
+    VirtualMsrs msrs_{cpuid_.is_intel(), {}};
+    std::vector<std::uint8_t> input_;  ///< read and not yet taken by the serial port
+    Statistics statistics_;
+    std::optional<RunOutcome> outcome_;
+    Nanoseconds started_ = 0;
+    Nanoseconds kick_due_ = kNever;
+    unsigned native_vector_ = 0;   ///< what the processor raised for the instruction that is about to be interpreted, 0 for nothing
+    std::uint32_t native_error_code_ = 0;
+    unsigned user_faults_ = 0;     ///< accesses of user code beyond its segments that were allowed to it
+    bool stepping_over_ = false;   ///< one instruction runs natively under the trap flag, for the monitor
+};
+
+}  // namespace trapline::executor

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the signals of native guest code mean, and the events that they become for the guest.
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#include "executor/trap/machine.h"
+
+namespace trapline::executor {
+namespace {
+
+constexpr std::uint32_t kErrorWrite = 2, kErrorFetch = 16;  // of the page-fault error code
+constexpr std::uint64_t kSingleStep = 1u << 14;             // DR6.BS
+
+}  // namespace
+
+void Machine::take_signal() {
+    const NativeSignal& signal = native_signal();
+    if (signal.wide) {
+        end(Ending::unsupported, fmt::format("the guest reached 64-bit code and met signal {} at {:#x}", signal.number, native_frame().rip));
+        return;
+    }
+    if (signal.number == kick_signal()) {
+        ++statistics_.kicks;
+        native_frame().kick = 0;
+        kick_due_ = kNever;
+        read_input();
+        return;
+    }
+    if (signal.number == SIGSYS) {
+        // A system call of the host that no breakpoint stood on: the instruction has two bytes and is behind us.
+        vcpu_.rip = static_cast<std::uint32_t>(vcpu_.rip - 2);
+        interpret_site(Arrival::trap);
+        return;
+    }
+    switch (static_cast<Vector>(signal.trap)) {
+        case Vector::page_fault: take_page_fault(static_cast<std::uint32_t>(signal.address), signal.error_code); break;
+        case Vector::breakpoint: take_breakpoint(); break;
+        case Vector::debug:
+            if (stepping_over_) {
+                stepping_over_ = false;
+                break;
+            }
+            vcpu_.dr[6] |= kSingleStep;
+            inject({.kind = EventKind::trap, .vector = static_cast<std::uint8_t>(Vector::debug)});
+            break;
+        case Vector::math_fault:
+        case Vector::simd_fault: inject_fault({static_cast<Vector>(signal.trap), {}, 0}); break;
+        case Vector::alignment_check: inject_fault({Vector::alignment_check, 0, 0}); break;
+        default: take_fault(signal.trap, signal.error_code); break;
+    }
+}
+
+void Machine::take_page_fault(std::uint32_t address, std::uint32_t error_code) {
+    Fault fault;
+    switch (mmu_->fill(address, (error_code & kErrorWrite) != 0, (error_code & kErrorFetch) != 0, linear_ip(), fault)) {
+        case Fill::mapped: break;
+        case Fill::fault: inject_fault(fault); break;
+        case Fill::interpret: interpret_one(); break;
+        case Fill::exhausted: end(Ending::host_limit, "the host refused a mapping for the guest (vm.max_map_count)"); break;
+    }
+}
+
+/// A fault that is neither a page's nor a breakpoint: a privileged instruction, a segment that the host's descriptors do not
+/// allow, or the guest's own error. The interpreter knows which.
+void Machine::take_fault(unsigned vector, std::uint32_t error_code) {
+    const std::uint32_t linear = linear_ip();
+    const CodePage* const page = mmu_->code_at(linear);
+    const bool known_site = page != nullptr && page->sites[linear % kPageBytes];
+    if (!known_site && vcpu_.cpl == 3 && tlb_.first_supervisor_page() != VirtualTlb::kPages) {
+        // Perhaps user code has met the end of its segments, which is not the guest's. Without it the access shows what it is.
+        Vcpu before = vcpu_;
+        const StepResult result = interpret(vcpu_, *mmu_, *this);
+        ++statistics_.interpreted;
+        if (result.step == Step::fault) return inject_fault(result.fault);
+        if (result.step == Step::done) {
+            if (user_faults_++ % 16 == 15) tlb_.flush_supervisor_below(VirtualTlb::kPages);
+            return;
+        }
+        vcpu_ = before;
+        tlb_.flush_supervisor_below(VirtualTlb::kPages);
+        return;
+    }
+    native_vector_ = vector;
+    native_error_code_ = error_code;
+    interpret_site(Arrival::trap);
+}
+
+void Machine::take_breakpoint() {
+    vcpu_.rip = static_cast<std::uint32_t>(vcpu_.rip - 1);
+    interpret_site(Arrival::breakpoint);
+}
+
+void Machine::interpret_site(Arrival arrival) {
+    const std::uint64_t began = __rdtsc();
+    const std::uint32_t linear = linear_ip();
+    if (options_.trace >= 0) {
+        const std::string line = fmt::format("{} {:08x} cpl {} eax {:08x} esp {:08x}\n", to_string(arrival), linear, vcpu_.cpl, vcpu_.reg32(kRax), vcpu_.reg32(kRsp));
+        [[maybe_unused]] const ssize_t written = write(options_.trace, line.data(), line.size());
+    }
+    SiteTally& site = statistics_.sites[linear];
+    if (site.length == 0) {
+        site.linear = linear;
+        if (!mmu_->fetch(linear, site.bytes.data(), site.bytes.size(), Privilege::supervisor)) site.length = 1;
+    }
+    interpret_one();
+    Tally& tally = site.arrivals[static_cast<std::size_t>(arrival)];
+    ++tally.count;
+    tally.ticks += __rdtsc() - began;
+}
+
+void Machine::interpret_one() {
+    ++statistics_.interpreted;
+    const bool single_step = (vcpu_.rflags & flag::tf) != 0;
+    const StepResult result = interpret(vcpu_, *mmu_, *this);
+    switch (result.step) {
+        case Step::fault: inject_fault(result.fault); return;
+        case Step::trap:
+            inject({.kind = EventKind::software_interrupt, .vector = *result.software_vector});
+            return;
+        case Step::not_here:
+            if (native_vector_ != 0) {
+                // Only the processor knows the instruction, and it has said what it thinks of it.
+                const auto vector = static_cast<Vector>(native_vector_);
+                const bool has_code = vector == Vector::general_protection || vector == Vector::stack_fault || vector == Vector::not_present;
+                inject_fault({vector, has_code ? std::optional<std::uint32_t>(native_error_code_) : std::nullopt, 0});
+                return;
+            }
+            if (runs_natively()) {
+                stepping_over_ = true;
+                enter_natively();
+                return;
+            }
+            {
+                std::array<std::uint8_t, 15> bytes{};
+                (void)mmu_->fetch(linear_ip(), bytes.data(), bytes.size(), Privilege::supervisor);
+                end(Ending::unsupported, fmt::format("no way to run the instruction {:02x} at {:#x} in this mode", fmt::join(bytes, " "), linear_ip()));
+            }
+            return;
+        case Step::halt:
+        case Step::done: break;
+    }
+    native_vector_ = 0;
+    if (single_step) {
+        vcpu_.dr[6] |= kSingleStep;
+        inject({.kind = EventKind::trap, .vector = static_cast<std::uint8_t>(Vector::debug)});
+    }
+}
+
+void Machine::inject_fault(const Fault& fault) {
+    inject({.kind = EventKind::fault, .vector = static_cast<std::uint8_t>(fault.vector), .error_code = fault.error_code, .address = fault.address});
+}
+
+void Machine::inject(const Event& event) {
+    native_vector_ = 0;
+    stepping_over_ = false;
+    ++statistics_.delivered[event.vector];
+    if (options_.trace >= 0) {
+        const std::string line = fmt::format("event {} at {:08x} error {:x} cr2 {:08x}\n", event.vector, linear_ip(), event.error_code.value_or(0), event.address);
+        [[maybe_unused]] const ssize_t written = write(options_.trace, line.data(), line.size());
+    }
+    if (deliver(vcpu_, *mmu_, event) == Delivery::triple_fault)
+        end(Ending::triple_fault, fmt::format("vector {} at {:#x}", event.vector, linear_ip()));
+}
+
+}  // namespace trapline::executor
