@@ -237,6 +237,21 @@ service_end_try:
     jmp puts
 1:  ret
 
+    .globl print_step
+// The hook of `trace`.
+print_step:
+    xor %eax, %eax
+    mov %eax, %dr6
+    mov FRAME_EIP(%ebx), %eax
+    cmp trace_end, %eax
+    ja 1f
+    mov $' ', %al
+    call putc
+    mov FRAME_EIP(%ebx), %eax
+    mov trace_begin, %ecx
+    jmp put_eip
+1:  ret
+
 // --- rings
     .globl run_in_ring
 // run_in_ring(ring, eflags, function): see in_ring. Takes its arguments off the stack.
@@ -485,6 +500,7 @@ text_end: .asciz "end\n"
 text_fail: .asciz "fail\n"
 
     .data
+    .globl trace_begin, trace_end
     .globl gdt, gdt_pointer, idt, idt_pointer, tss, hooks, try_record, ring_stacks, page_directory, page_table, kernel_stack_top
     .balign 8
 // Present data and code segments have their accessed bit set, so that loading them writes nothing.
@@ -533,3 +549,5 @@ try_cs: .skip 4
 try_eflags: .skip 4
 resume_registers: .skip 40
 ring_return: .skip 4
+trace_begin: .skip 4
+trace_end: .skip 4
