@@ -59,7 +59,7 @@ Fill Mmu::fill_page(std::uint32_t linear, bool write, bool fetch, std::uint32_t 
         if (code == nullptr || (code->linear_page != page && (code->has_overlays || !overlays_(page, frame).empty()))) {
             tlb_->drop_executable(frame);
             tlb_->write_protect_frame(frame);
-            CodeNeighbours around;
+            CodeNeighbours around{.user = vcpu_->cpl == 3};
             if (const std::uint8_t* before = neighbour(page - 1)) around.before = {before, kPageBytes};
             if (const std::uint8_t* after = neighbour(page + 1)) around.after = {after, kPageBytes};
             code = code_->prepare(frame, page, linear % kPageBytes, around, overlays_(page, frame));

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A page holds code, and sometimes data between it. An instruction is known to begin where execution enters; from there the
-// decoder goes on to the end of the page. What lies before is decoded from wherever a run of instructions meets the entry.
 #include "executor/trap/code_pages.h"
 
 #include <algorithm>
 #include <cstring>
+
+#include "executor/trap/code_finder.h"
 
 namespace trapline::executor {
 namespace {
@@ -48,7 +48,7 @@ const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_pag
     std::memcpy(code.data(), neighbours.before.data() + neighbours.before.size() - before, before);
     std::memcpy(code.data() + before, original, kPageBytes);
     std::memcpy(code.data() + before + kPageBytes, neighbours.after.data(), after);
-    find_starts(*page, std::span(code.data(), before + kPageBytes + after), before, entry);
+    page->starts = find_instructions(*decoder_, {std::span(code.data(), before + kPageBytes + after), before, neighbours.user}, entry);
     for (std::size_t at = 0; at < kPageBytes; ++at) {
         if (!page->starts[at]) continue;
         const decode::Insn insn = decoder_->decode(Bytes(code.data() + before + at, kPageBytes - at + after), Mode::protected32);
@@ -68,29 +68,6 @@ const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_pag
     }
     pages_[frame] = std::move(page);
     return pages_[frame].get();
-}
-
-/// Marks where instructions begin. `code` is the page with what surrounds it; the page is at `page_begin`.
-void CodePages::find_starts(CodePage& page, std::span<const std::uint8_t> code, std::size_t page_begin, std::uint32_t entry) const {
-    const auto length_at = [&](std::size_t at) -> std::size_t {
-        const std::size_t length = decoder_->decode(Bytes(code.data() + at, code.size() - at), Mode::protected32).length;
-        return length == 0 ? 1 : length;  // bytes that are no instruction: look again at the next one
-    };
-    // Before the entry: the first of the possible beginnings whose instructions meet the entry. Decoding falls into step
-    // within a few instructions wherever it begins, so nearly every one does; one that does not has met data.
-    const std::size_t goal = page_begin + entry, tries = std::max(page_begin, kLongest);
-    for (std::size_t first = 0; first < std::min(tries, goal); ++first) {
-        std::bitset<kPageBytes> starts;
-        std::size_t at = first;
-        while (at < goal) {
-            if (at >= page_begin) starts.set(at - page_begin);
-            at += length_at(at);
-        }
-        if (at != goal) continue;
-        page.starts = starts;
-        break;
-    }
-    for (std::size_t at = goal; at < page_begin + kPageBytes; at += length_at(at)) page.starts.set(at - page_begin);
 }
 
 }  // namespace trapline::executor

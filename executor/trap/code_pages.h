@@ -36,6 +36,7 @@ struct CodePage {
 /// The bytes around a page, as far as the guest's tables lead to them; empty where they do not.
 struct CodeNeighbours {
     std::span<const std::uint8_t> before, after;
+    bool user = false;  ///< it is run at CPL 3
 };
 
 class CodePages {
@@ -55,8 +56,6 @@ public:
     std::uint64_t scans() const { return scans_; }
 
 private:
-    void find_starts(CodePage& page, std::span<const std::uint8_t> code, std::size_t page_begin, std::uint32_t entry) const;
-
     const decode::InstructionDecoder* decoder_;
     const SiteForms* forms_;
     const SharedPages* ram_;

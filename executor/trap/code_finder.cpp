@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "executor/trap/code_finder.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace trapline::executor {
+namespace {
+
+constexpr std::size_t kLongest = 15;
+
+/// One-byte opcodes that compiled 32-bit code does not contain, and those that only kernels do.
+constexpr std::array<std::uint8_t, 14> kNeverOpcodes = {0x27, 0x2F, 0x37, 0x3F, 0x62, 0x63, 0xC4, 0xC5, 0xC8, 0xCE, 0xD4, 0xD5, 0xD6, 0xD7};
+constexpr std::array<std::uint8_t, 33> kKernelOpcodes = {0x06, 0x07, 0x0E, 0x16, 0x17, 0x1E, 0x1F, 0x6C, 0x6D, 0x6E, 0x6F, 0x9A, 0xCA, 0xCB, 0xCF, 0xE4, 0xE5,
+                                                         0xE6, 0xE7, 0xEA, 0xEC, 0xED, 0xEE, 0xEF, 0xF1, 0xF4, 0xFA, 0xFB, 0x60, 0x61, 0x9C, 0x9D, 0xF5};
+
+constexpr std::array<std::uint8_t, 256> make_rarity() {
+    std::array<std::uint8_t, 256> rarity{};
+    for (const std::uint8_t opcode : kKernelOpcodes) rarity[opcode] = 1;
+    for (const std::uint8_t opcode : kNeverOpcodes) rarity[opcode] = 2;
+    return rarity;
+}
+constexpr std::array<std::uint8_t, 256> kRarity = make_rarity();
+
+bool is_prefix(std::uint8_t byte) {
+    constexpr std::string_view kPrefixes = "\x26\x2E\x36\x3E\x64\x65\x66\x67\xF0\xF2\xF3";
+    return kPrefixes.find(static_cast<char>(byte)) != std::string_view::npos;
+}
+
+/// Where control goes behind an instruction.
+struct Flow {
+    bool falls_through = true;
+    std::optional<std::int64_t> target;  ///< offset in the bytes
+};
+
+class Finder {
+public:
+    Finder(const decode::InstructionDecoder& decoder, const PageOfCode& page) : decoder_(decoder), page_(page), data_(page.bytes) {}
+
+    std::bitset<kPageBytes> find(std::uint32_t entry) {
+        follow(page_.begin + entry);
+        take_runs();
+        return starts_;
+    }
+
+private:
+    std::size_t end() const { return page_.begin + kPageBytes; }
+    std::size_t length_at(std::size_t at) const { return decoder_.decode(Bytes(data_.data() + at, data_.size() - at), Mode::protected32).length; }
+    std::uint8_t byte(std::size_t at) const { return at < data_.size() ? data_[at] : std::uint8_t{0}; }
+    bool in_page(std::int64_t at) const { return at >= static_cast<std::int64_t>(page_.begin) && at < static_cast<std::int64_t>(end()); }
+
+    Flow flow(std::size_t at, std::size_t length) const {
+        std::size_t opcode_at = at;
+        while (opcode_at < at + length && is_prefix(byte(opcode_at))) ++opcode_at;
+        const std::uint8_t opcode = byte(opcode_at), second = byte(opcode_at + 1);
+        const auto behind = static_cast<std::int64_t>(at + length);
+        const auto near_target = [&] {
+            std::uint32_t value = 0;
+            for (std::size_t i = 0; i < 4; ++i) value |= std::uint32_t{byte(at + length - 4 + i)} << (8 * i);
+            return behind + static_cast<std::int32_t>(value);
+        };
+        const auto short_target = [&] { return behind + static_cast<std::int8_t>(byte(at + length - 1)); };
+        if (opcode == 0xE8) return {true, near_target()};
+        if (opcode == 0xE9) return {false, near_target()};
+        if (opcode == 0xEB) return {false, short_target()};
+        if ((opcode & 0xF0) == 0x70 || (opcode & 0xFC) == 0xE0) return {true, short_target()};
+        if (opcode == 0x0F && (second & 0xF0) == 0x80) return {true, near_target()};
+        const bool ends = opcode == 0xC3 || opcode == 0xC2 || opcode == 0xCB || opcode == 0xCA || opcode == 0xCF || opcode == 0xEA || opcode == 0xCC ||
+                          (opcode == 0x0F && second == 0x0B) || (opcode == 0xFF && (((second >> 3) & 7) == 4 || ((second >> 3) & 7) == 5));
+        return {!ends, std::nullopt};
+    }
+
+    /// Marks what is reached from an instruction that is known.
+    void follow(std::size_t from) {
+        std::vector<std::int64_t> waiting = {static_cast<std::int64_t>(from)};
+        while (!waiting.empty()) {
+            std::int64_t next = waiting.back();
+            waiting.pop_back();
+            while (in_page(next) && !starts_[static_cast<std::size_t>(next) - page_.begin]) {
+                const auto at = static_cast<std::size_t>(next);
+                const std::size_t length = length_at(at);
+                if (length == 0) break;
+                mark(at, length);
+                const Flow flows = flow(at, length);
+                if (flows.target && in_page(*flows.target)) waiting.push_back(*flows.target);
+                if (!flows.falls_through) break;
+                next = static_cast<std::int64_t>(at + length);
+            }
+        }
+    }
+
+    void mark(std::size_t at, std::size_t length) {
+        starts_.set(at - page_.begin);
+        for (std::size_t i = at; i < at + length && i < end(); ++i) covered_.set(i - page_.begin);
+    }
+
+    /// Whether an instruction may stand in compiled code.
+    bool is_likely(std::size_t at, std::size_t length) const {
+        if (length == 0) return false;
+        std::size_t opcode_at = at;
+        while (opcode_at < at + length && is_prefix(byte(opcode_at))) ++opcode_at;
+        if (opcode_at - at > 2) return byte(opcode_at) == 0x0F || byte(opcode_at) == 0x2E;  // long no-operations have many
+        const std::uint8_t opcode = byte(opcode_at);
+        if (opcode == 0x00 && byte(opcode_at + 1) == 0x00) return false;
+        return kRarity[opcode] < (page_.user ? 1 : 2);
+    }
+
+    struct Run {
+        std::vector<std::pair<std::size_t, std::size_t>> instructions;  ///< offset, length
+        std::size_t end = 0;
+        bool likely = false;
+    };
+
+    /// Decodes from `at` to an unconditional transfer, to known code, or to the page's end. One unlikely instruction makes all of
+    /// it unlikely, but what follows is still in step.
+    Run run_from(std::size_t at) const {
+        Run run;
+        run.likely = true;
+        while (at < end() && !covered_[at - page_.begin]) {
+            const std::size_t length = length_at(at);
+            run.likely &= is_likely(at, length);
+            run.instructions.emplace_back(at, std::max<std::size_t>(length, 1));
+            const bool falls_through = length == 0 || flow(at, length).falls_through;
+            at += std::max<std::size_t>(length, 1);
+            if (!falls_through) break;
+        }
+        run.end = at;
+        // Known code must begin where the run meets it.
+        run.likely &= at >= end() || !covered_[at - page_.begin] || starts_[at - page_.begin];
+        return run;
+    }
+
+    /// The first offset in the page at which an instruction begins: where decoding from most places before it arrives. Without
+    /// anything before, the page's first byte.
+    std::size_t first_start() const {
+        constexpr std::size_t kVoters = 24;
+        std::array<unsigned, kLongest + 1> votes{};
+        for (std::size_t i = 0; i < kVoters && i + kLongest < page_.begin; ++i) {
+            std::size_t at = i;
+            while (at < page_.begin) at += std::max<std::size_t>(length_at(at), 1);
+            ++votes[std::min(at - page_.begin, kLongest)];
+        }
+        return page_.begin + static_cast<std::size_t>(std::max_element(votes.begin(), votes.end()) - votes.begin());
+    }
+
+    void take_runs() {
+        for (std::size_t at = first_start(); at < end();) {
+            if (covered_[at - page_.begin]) {
+                ++at;
+                continue;
+            }
+            const Run run = run_from(at);
+            if (run.likely)
+                for (const auto& [offset, length] : run.instructions) mark(offset, length);
+            at = run.end;
+        }
+    }
+
+    const decode::InstructionDecoder& decoder_;
+    const PageOfCode& page_;
+    std::span<const std::uint8_t> data_;
+    std::bitset<kPageBytes> starts_, covered_;
+};
+
+}  // namespace
+
+std::bitset<kPageBytes> find_instructions(const decode::InstructionDecoder& decoder, const PageOfCode& page, std::uint32_t entry) {
+    return Finder(decoder, page).find(entry);
+}
+
+}  // namespace trapline::executor

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tells code from data on a page of 32-bit code of which one instruction is known: what the known code leads to is code; the rest is
+// taken for code in whole runs, from one unconditional transfer to the next, that look like what compilers write. A breakpoint in
+// data would change it, and a missed instruction would run as it is.
+#pragma once
+
+#include <bitset>
+#include <span>
+
+#include "decode/instruction_decoder.h"
+#include "executor/mmu/guest_memory.h"
+
+namespace trapline::executor {
+
+/// Bytes of a page with some of what lies around it.
+struct PageOfCode {
+    std::span<const std::uint8_t> bytes;  ///< the page and its surroundings
+    std::size_t begin = 0;                ///< of the page in `bytes`
+    bool user = false;                    ///< run at CPL 3: system instructions are unlikely then
+};
+
+/// Marks the offsets in the page at which instructions begin. `entry` is where execution enters.
+std::bitset<kPageBytes> find_instructions(const decode::InstructionDecoder& decoder, const PageOfCode& page, std::uint32_t entry);
+
+}  // namespace trapline::executor
