@@ -89,8 +89,7 @@ RunOutcome Machine::run() {
     while (!outcome_) {
         serve_devices();
         if (outcome_) break;
-        const bool may_interrupt = (vcpu_.rflags & flag::interrupt) != 0 && !vcpu_.interrupt_shadow;
-        if (may_interrupt && pc_->interrupt_waits()) {
+        if (takes_interrupt()) {
             vcpu_.halted = false;
             inject({.kind = EventKind::external_interrupt, .vector = pc_->acknowledge_interrupt()});
             continue;
@@ -102,7 +101,7 @@ RunOutcome Machine::run() {
         } else if (runs_natively() && !is_dense_here()) {
             enter_natively();
         } else {
-            for (unsigned i = 0; i < kInterpretedAtOnce && !outcome_ && !vcpu_.halted && !pc_->interrupt_waits(); ++i) {
+            for (unsigned i = 0; i < kInterpretedAtOnce && !outcome_ && !vcpu_.halted && !takes_interrupt(); ++i) {
                 if (i != 0 && runs_natively() && !is_dense_here()) break;
                 interpret_one();
             }

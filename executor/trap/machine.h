@@ -91,6 +91,7 @@ private:
 
     std::uint32_t linear_ip() const { return static_cast<std::uint32_t>(vcpu_.cs().base + vcpu_.rip); }
     bool runs_natively() const;
+    bool takes_interrupt() const { return pc_->interrupt_waits() && (vcpu_.rflags & flag::interrupt) != 0 && !vcpu_.interrupt_shadow; }
     void serve_devices();
     void wait_for_event();
     void read_input();

@@ -54,9 +54,6 @@ void Machine::take_signal() {
 
 void Machine::take_page_fault(std::uint32_t address, std::uint32_t error_code) {
     Fault fault;
-#ifdef TRACE_INTERP
-    fmt::print(stderr, "pf {:08x} err {:x} at {:08x} esp {:x}\n", address, error_code, linear_ip(), vcpu_.gpr[4]);
-#endif
     switch (mmu_->fill(address, (error_code & kErrorWrite) != 0, (error_code & kErrorFetch) != 0, linear_ip(), fault)) {
         case Fill::mapped: break;
         case Fill::fault: inject_fault(fault); break;
@@ -116,9 +113,6 @@ void Machine::interpret_site(Arrival arrival) {
 void Machine::interpret_one() {
     ++statistics_.interpreted;
     const bool single_step = (vcpu_.rflags & flag::tf) != 0;
-#ifdef TRACE_INTERP
-    { std::array<std::uint8_t, 8> b{}; (void)mmu_->fetch(linear_ip(), b.data(), b.size(), Privilege::supervisor); fmt::print(stderr, "i {:08x} {:02x} a {:x} c {:x} d {:x} b {:x} sp {:x} bp {:x} si {:x} di {:x} fl {:x}\n", linear_ip(), fmt::join(b, " "), vcpu_.gpr[0], vcpu_.gpr[1], vcpu_.gpr[2], vcpu_.gpr[3], vcpu_.gpr[4], vcpu_.gpr[5], vcpu_.gpr[6], vcpu_.gpr[7], vcpu_.rflags); }
-#endif
     const StepResult result = interpret(vcpu_, *mmu_, *this);
     switch (result.step) {
         case Step::fault: inject_fault(result.fault); return;
