@@ -143,8 +143,8 @@ bool makes_double_fault(Class first, Class second) {
     return (first == Class::contributory && second == Class::contributory) || (first == Class::page_fault && second != Class::benign);
 }
 
-/// Delivery meets at most a benign event, a contributory one, a page fault, #DF and shutdown, one after the other; only tasks with
-/// the T bit can make it more, and endless where tasks overwrite their own descriptors.
+/// Delivery meets at most a benign event, a contributory one, a page fault, #DF and shutdown, one after the other. Traps of T bits
+/// start that anew, and no arrangement of tasks may keep the monitor here.
 constexpr unsigned kMostRounds = 16;
 
 }  // namespace
