@@ -34,7 +34,14 @@ StepResult interpret(Vcpu& vcpu, LinearMemory& memory, Platform& platform) {
             result.software_vector = x.software_vector;
             if (result.step == Step::trap) result.fault = x.fault;
             break;
-        case Step::fault: result.fault = x.fault; [[fallthrough]];
+        case Step::fault:
+            result.fault = x.fault;
+            if (x.fault.after_task_switch) {
+                // The instruction is over, and the fault is the new task's at its own address.
+                vcpu.interrupt_shadow = false;
+                break;
+            }
+            [[fallthrough]];
         case Step::not_here:
             vcpu.rip = x.start;
             vcpu.rflags |= resume;

@@ -51,7 +51,8 @@ Step movsx_word(Execution& x) { return extend(x, 2, true); }
 
 /// Part of SSE2, but it touches no vector register and asks nothing of CR0 or CR4.
 Step movnti(Execution& x) {
-    if (!x.is_memory || x.repeat != 0 || x.operand_prefix) return x.invalid();
+    if (!x.is_memory) return x.invalid();
+    if (x.repeat != 0 || x.operand_prefix) return Step::not_here;  // no such form in the manual: the CPU decides
     return x.write(x.segment, x.offset, x.get(x.reg(), 4), 4) ? Step::done : Step::fault;
 }
 

@@ -82,7 +82,7 @@ Step enter(Execution& x) {
     std::uint32_t at = frame, value;
     if (!x.write(kSs, at, x.get(kRbp, size), size)) return Step::fault;
     for (unsigned i = 1; i <= level; ++i) {
-        value = frame;
+        value = frame | (x.get(kRsp, size) & ~mask);  // a doubleword of ESP, whatever the stack's size
         if (i < level && !x.read(kSs, (x.get(kRbp, 4) - i * size) & mask, value, size)) return Step::fault;
         at = (at - size) & mask;
         if (!x.write(kSs, at, value, size)) return Step::fault;
