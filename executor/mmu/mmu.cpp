@@ -136,6 +136,13 @@ const CodePage* Mmu::code_at(std::uint32_t linear) {
     return code_->find(static_cast<std::uint32_t>(translation.frame));
 }
 
+void Mmu::forget_code_at(std::uint32_t page) {
+    if (const CodePage* code = code_at(page * kPageBytes)) {
+        tlb_->drop_executable(code->frame);
+        code_->forget(code->frame);
+    }
+}
+
 void Mmu::control_register_loaded(unsigned number, std::uint64_t old_value) {
     if (number == 3) {
         if (!vcpu_->is_paged()) return;

@@ -45,6 +45,8 @@ public:
     /// As a processor that loads CR0, CR3 or CR4 must.
     void control_register_loaded(unsigned number, std::uint64_t old_value);
     void invalidate_page(std::uint32_t linear);
+    /// Forgets the copy of a page of code, so that it is prepared again when it is next run.
+    void forget_code_at(std::uint32_t page);
     /// The page of code at a linear address, null where none has been run.
     const CodePage* code_at(std::uint32_t linear);
 

@@ -61,10 +61,19 @@ const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_pag
     }
     for (const CodeOverlay* overlay : overlays) {
         page->has_overlays = true;
-        for (std::size_t i = 0; i < overlay->bytes.size(); ++i) page->breakpoints.reset(overlay->offset + i);
-        std::memcpy(copy + overlay->offset, overlay->bytes.data(), overlay->bytes.size());
+        const std::size_t size = overlay->bytes.size();
+        for (std::size_t at = overlay->offset; at < overlay->offset + size; ++at) {
+            page->breakpoints.reset(at);
+            page->sites.reset(at);
+            if (at != overlay->offset) page->inside.set(at);
+        }
+        for (std::size_t at = overlay->window_begin; at < overlay->window_end; ++at) {
+            page->sites.reset(at);
+            if (at != overlay->window_begin) page->inside.set(at);
+        }
+        std::memcpy(copy + overlay->offset, overlay->bytes.data(), size);
         page->breakpoints.set(overlay->offset, overlay->breakpoint);
-        page->sites.set(overlay->offset);
+        page->sites.set(overlay->offset, overlay->breakpoint);
     }
     pages_[frame] = std::move(page);
     return pages_[frame].get();

@@ -20,6 +20,7 @@ struct CodeOverlay {
     std::uint16_t offset = 0;            ///< in the page
     std::vector<std::uint8_t> bytes;
     bool breakpoint = false;             ///< a single INT3 that stands for the instruction there
+    std::uint16_t window_begin = 0, window_end = 0;  ///< code of the page that no longer runs in place
 };
 
 /// One page of code.
@@ -29,7 +30,8 @@ struct CodePage {
     std::uint32_t copy = 0;              ///< page number in the file of copies
     bool has_overlays = false;
     std::bitset<kPageBytes> breakpoints; ///< an INT3 of ours stands here
-    std::bitset<kPageBytes> sites;       ///< an instruction that traps, or has become a breakpoint or a patch, begins here
+    std::bitset<kPageBytes> sites;       ///< an instruction that traps or has become a breakpoint begins here
+    std::bitset<kPageBytes> inside;      ///< inside the window of a patch: cannot be entered natively
     std::bitset<kPageBytes> starts;      ///< an instruction begins here
 };
 

@@ -62,8 +62,17 @@ Result<std::unique_ptr<Machine>> Machine::create(const decode::InstructionDecode
     machine->started_ = monotonic();
     machine->pc_ = std::make_unique<Pc>(*machine, options.pc);
     machine->code_ = std::make_unique<CodePages>(decoder, forms, ram, copies, options.technique == RunTechnique::breakpoint);
-    machine->mmu_ = std::make_unique<Mmu>(machine->vcpu_, ram, machine->tlb_, *machine->code_, *machine,
-                                          [](std::uint32_t, std::uint32_t) { return std::span<const CodeOverlay* const>(); });
+    const bool uses_plan = options.plan != nullptr && (options.technique == RunTechnique::hypercall || options.technique == RunTechnique::automatic);
+    if (uses_plan) {
+        auto area = MonitorArea::create(*options.plan, machine->tlb_);
+        if (!area) return tl::unexpected(area.error());
+        machine->area_ = std::move(*area);
+        options.plan->set_all(options.technique == RunTechnique::hypercall);
+    }
+    FindOverlays overlays = [plan = uses_plan ? options.plan : nullptr, &ram](std::uint32_t linear_page, std::uint32_t frame) {
+        return plan == nullptr ? std::span<const CodeOverlay* const>() : plan->overlays(linear_page, std::span(ram.page(frame), kPageBytes));
+    };
+    machine->mmu_ = std::make_unique<Mmu>(machine->vcpu_, ram, machine->tlb_, *machine->code_, *machine, std::move(overlays));
     // The state after FNINIT and the reset value of MXCSR (SDM vol. 3, "Processor State After Reset").
     std::uint8_t* const fpu = native_frame().fpu;
     fpu[0] = 0x7F;
@@ -90,6 +99,16 @@ RunOutcome Machine::run() {
         serve_devices();
         if (outcome_) break;
         if (takes_interrupt()) {
+            if (is_in_stub()) {
+                const auto place = options_.plan->locate(static_cast<std::uint32_t>(vcpu_.rip));
+                if (!place || !place->exact) {
+                    // Between two of the guest's instructions there is no address to deliver at: one more native step.
+                    stepping_over_ = true;
+                    enter_natively();
+                    continue;
+                }
+                vcpu_.rip = place->guest;
+            }
             vcpu_.halted = false;
             inject({.kind = EventKind::external_interrupt, .vector = pc_->acknowledge_interrupt()});
             continue;
@@ -97,6 +116,7 @@ RunOutcome Machine::run() {
         if (vcpu_.halted) {
             wait_for_event();
         } else if (vcpu_.interrupt_shadow && pc_->interrupt_waits()) {
+            leave_stub();
             interpret_one();
         } else if (runs_natively() && !is_dense_here()) {
             enter_natively();
@@ -122,7 +142,7 @@ bool Machine::is_dense_here() {
     const CodePage* const page = mmu_->code_at(linear);
     if (page == nullptr) return false;
     const std::size_t offset = linear % kPageBytes;
-    if (page->sites[offset]) return true;
+    if (page->sites[offset] || page->inside[offset]) return true;
     return page->sites._Find_next(offset) <= offset + kAhead;
 }
 
@@ -192,6 +212,10 @@ void Machine::load_frame() {
     const bool checks_alignment = vcpu_.cpl == 3 && (vcpu_.cr0 & cr0::am) != 0;
     frame.rflags = (vcpu_.rflags & (kReal | (checks_alignment ? flag::ac : 0))) | flag::interrupt | flag::fixed | (stepping_over_ ? flag::tf : 0);
     const std::uint64_t end = user_end();
+    if (area_ != nullptr) {
+        area_->publish(vcpu_);
+        area_->set_event_waits(pc_->interrupt_waits() && (vcpu_.rflags & flag::interrupt) == 0);
+    }
     frame.cs = segments_.selector(vcpu_.segments[kCs], end);
     frame.ss = segments_.selector(vcpu_.segments[kSs], end);
     frame.ds = segments_.selector(vcpu_.segments[kDs], end);
@@ -207,6 +231,7 @@ void Machine::store_frame() {
     constexpr std::uint64_t kReal = flag::arithmetic | flag::df | flag::nt | flag::id;
     const std::uint64_t taken = kReal | (stepping_over_ ? 0 : flag::tf);
     vcpu_.rflags = (vcpu_.rflags & ~taken) | (frame.rflags & taken);
+    if (area_ != nullptr) area_->collect(vcpu_);
 }
 
 void Machine::enter_natively() {
@@ -240,7 +265,7 @@ void Machine::enter_natively() {
         case NativeExit::gate:
             ++statistics_.hypercalls;
             store_frame();
-            end(Ending::unsupported, "the guest came through the gate without a plan");
+            take_hypercall();
             break;
     }
 }

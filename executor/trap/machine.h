@@ -14,6 +14,8 @@
 #include "executor/device/pc.h"
 #include "executor/host/host_segments.h"
 #include "executor/host/native.h"
+#include "executor/hypercall/monitor_area.h"
+#include "executor/hypercall/plan_patches.h"
 #include "executor/mmu/mmu.h"
 #include "executor/trap/statistics.h"
 
@@ -50,6 +52,7 @@ struct RunOutcome {
 struct MachineOptions {
     RunTechnique technique = RunTechnique::trap;
     PcOptions pc;
+    PlanPatches* plan = nullptr;  ///< for the techniques hypercall and automatic
     int input = -1;         ///< descriptor that serial input comes from, -1 for none
     int trace = -1;         ///< descriptor that a line for each arrival goes to, -1 for none
     const volatile bool* stop = nullptr;  ///< becomes true when the run is to end
@@ -100,6 +103,11 @@ private:
     void take_page_fault(std::uint32_t address, std::uint32_t error_code);
     void take_fault(unsigned vector, std::uint32_t error_code);
     void take_breakpoint();
+    void take_hypercall();
+    void take_pending_store(bool after_sti);
+    bool is_in_stub() const { return area_ != nullptr && options_.plan->is_stub(static_cast<std::uint32_t>(vcpu_.rip)); }
+    void leave_stub();
+    void note_execution(std::uint32_t linear);
     void interpret_site(Arrival arrival);
     void interpret_one();
     bool is_dense_here();
@@ -116,6 +124,7 @@ private:
     VirtualTlb tlb_;
     std::unique_ptr<CodePages> code_;
     std::unique_ptr<Mmu> mmu_;
+    std::unique_ptr<MonitorArea> area_;   ///< null without a plan
     HostSegments segments_;
     VirtualCpuid cpuid_{host_cpuid, {}};
     VirtualMsrs msrs_{cpuid_.is_intel(), {}};
@@ -124,6 +133,7 @@ private:
     std::optional<RunOutcome> outcome_;
     Nanoseconds started_ = 0;
     Nanoseconds kick_due_ = kNever;
+    std::uint64_t events_ = 0;     ///< delivered so far
     unsigned native_vector_ = 0;   ///< what the processor raised for the instruction that is about to be interpreted, 0 for nothing
     std::uint32_t native_error_code_ = 0;
     unsigned user_faults_ = 0;     ///< accesses of user code beyond its segments that were allowed to it

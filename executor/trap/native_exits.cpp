@@ -42,22 +42,41 @@ void Machine::take_signal() {
                 stepping_over_ = false;
                 break;
             }
+            if (is_in_stub()) {
+                const auto place = options_.plan->locate(static_cast<std::uint32_t>(vcpu_.rip));
+                if (!place || !place->exact) break;  // not behind an instruction of the guest's yet
+                vcpu_.rip = place->guest;
+            }
             vcpu_.dr[6] |= kSingleStep;
             inject({.kind = EventKind::trap, .vector = static_cast<std::uint8_t>(Vector::debug)});
             break;
         case Vector::math_fault:
-        case Vector::simd_fault: inject_fault({static_cast<Vector>(signal.trap), {}, 0}); break;
-        case Vector::alignment_check: inject_fault({Vector::alignment_check, 0, 0}); break;
+        case Vector::simd_fault:
+            leave_stub();
+            inject_fault({static_cast<Vector>(signal.trap), {}, 0});
+            break;
+        case Vector::alignment_check:
+            leave_stub();
+            inject_fault({Vector::alignment_check, 0, 0});
+            break;
         default: take_fault(signal.trap, signal.error_code); break;
     }
 }
 
 void Machine::take_page_fault(std::uint32_t address, std::uint32_t error_code) {
+    bool after_sti = false;
+    if (area_ != nullptr && MonitorArea::is_pending_access(address, after_sti) && is_in_stub()) return take_pending_store(after_sti);
     Fault fault;
     switch (mmu_->fill(address, (error_code & kErrorWrite) != 0, (error_code & kErrorFetch) != 0, linear_ip(), fault)) {
         case Fill::mapped: break;
-        case Fill::fault: inject_fault(fault); break;
-        case Fill::interpret: interpret_one(); break;
+        case Fill::fault:
+            leave_stub();
+            inject_fault(fault);
+            break;
+        case Fill::interpret:
+            leave_stub();
+            interpret_one();
+            break;
         case Fill::exhausted: end(Ending::host_limit, "the host refused a mapping for the guest (vm.max_map_count)"); break;
     }
 }
@@ -65,6 +84,7 @@ void Machine::take_page_fault(std::uint32_t address, std::uint32_t error_code) {
 /// A fault that is neither a page's nor a breakpoint: a privileged instruction, a segment that the host's descriptors do not
 /// allow, or the guest's own error. The interpreter knows which.
 void Machine::take_fault(unsigned vector, std::uint32_t error_code) {
+    leave_stub();
     const std::uint32_t linear = linear_ip();
     const CodePage* const page = mmu_->code_at(linear);
     const bool known_site = page != nullptr && page->sites[linear % kPageBytes];
@@ -108,6 +128,40 @@ void Machine::interpret_site(Arrival arrival) {
     Tally& tally = site.arrivals[static_cast<std::size_t>(arrival)];
     ++tally.count;
     tally.ticks += __rdtsc() - began;
+    note_execution(linear);
+}
+
+/// Under the technique auto, puts a patch in when its site has come here often enough.
+void Machine::note_execution(std::uint32_t linear) {
+    constexpr unsigned kHot = 4;  // arrivals that cost more than to prepare the page once more
+    if (area_ == nullptr || options_.technique != RunTechnique::automatic) return;
+    if (const auto page = options_.plan->count_execution(linear, kHot)) mmu_->forget_code_at(*page);
+}
+
+/// The gate: the stub has named a site, whose instruction stands at its place in memory as it was.
+void Machine::take_hypercall() {
+    const std::uint32_t number = area_->call_site();
+    const PlanSite* const site = options_.plan->site(number);
+    if (site == nullptr) return end(Ending::unsupported, fmt::format("the guest called for site {}, which the plan does not have", number));
+    vcpu_.rip = site->address;
+    const std::uint64_t delivered = events_;
+    interpret_site(Arrival::hypercall);
+    if (events_ == delivered && vcpu_.rip == site->address + site->length && site->resume != 0) vcpu_.rip = site->resume;
+}
+
+/// A stub has switched interrupts on while one waits. The store is not made: the guest goes on behind the instruction that the stub
+/// stands for, after STI under its shadow.
+void Machine::take_pending_store(bool after_sti) {
+    const auto place = options_.plan->locate(static_cast<std::uint32_t>(vcpu_.rip));
+    if (!place || place->next == 0) return end(Ending::unsupported, fmt::format("a stub at {:#x} ends without saying where the guest goes on", vcpu_.rip));
+    vcpu_.rip = place->next;
+    vcpu_.interrupt_shadow = after_sti;
+}
+
+/// What the guest gets to see is never an address in a stub.
+void Machine::leave_stub() {
+    if (!is_in_stub()) return;
+    if (const auto place = options_.plan->locate(static_cast<std::uint32_t>(vcpu_.rip))) vcpu_.rip = place->guest;
 }
 
 void Machine::interpret_one() {
@@ -155,6 +209,7 @@ void Machine::inject_fault(const Fault& fault) {
 void Machine::inject(const Event& event) {
     native_vector_ = 0;
     stepping_over_ = false;
+    ++events_;
     ++statistics_.delivered[event.vector];
     if (options_.trace >= 0) {
         const std::string line = fmt::format("event {} at {:08x} error {:x} cr2 {:08x}\n", event.vector, linear_ip(), event.error_code.value_or(0), event.address);

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "executor/hypercall/monitor_area.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "executor/host/native.h"
+#include "trapline_abi.h"
+
+namespace trapline::executor {
+namespace {
+
+constexpr std::uint32_t kMagic = 0x4C505254;
+
+bool map_at(std::uint64_t linear, const SharedPages& pages, std::uint64_t first, std::uint64_t bytes, int access) {
+    return mmap(reinterpret_cast<void*>(linear), bytes, access, MAP_SHARED | MAP_FIXED, pages.descriptor(), static_cast<off_t>(first)) != MAP_FAILED;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<MonitorArea>> MonitorArea::create(const PlanPatches& patches, VirtualTlb& tlb) {
+    std::unique_ptr<MonitorArea> area(new MonitorArea);
+    const std::uint64_t offset = patches.stubs_begin() % kPageBytes;
+    const std::uint64_t stub_bytes = (offset + patches.stubs().size() + kPageBytes - 1) / kPageBytes * kPageBytes;
+    auto stubs = SharedPages::create("trapline-stubs", std::max<std::uint64_t>(stub_bytes, kPageBytes));
+    auto gate = SharedPages::create("trapline-gate", kPageBytes);
+    auto shared = SharedPages::create("trapline-vcpu", 2 * kPageBytes);
+    for (const auto* pages : {&stubs, &gate, &shared})
+        if (!*pages) return tl::unexpected(pages->error());
+    std::copy(patches.stubs().begin(), patches.stubs().end(), stubs->data() + offset);
+    // jmp qword ptr [rip + 0], and the address behind it
+    static constexpr std::uint8_t kJump[] = {0xFF, 0x25, 0, 0, 0, 0};
+    const std::uint64_t target = gate_entry_address();
+    std::memcpy(gate->data(), kJump, sizeof kJump);
+    std::memcpy(gate->data() + sizeof kJump, &target, sizeof target);
+    const bool mapped = (patches.stubs().empty() || map_at(patches.stubs_begin() - offset, *stubs, 0, stub_bytes, PROT_READ | PROT_EXEC)) &&
+                        map_at(TRAPLINE_32_GATE, *gate, 0, kPageBytes, PROT_READ | PROT_EXEC) &&
+                        map_at(TRAPLINE_32_VCPU, *shared, 0, 2 * kPageBytes, PROT_READ | PROT_WRITE);
+    if (!mapped) return fail(ErrorCode::host_limit, fmt::format("no room for the monitor's pages at {:#x}: {}", TRAPLINE_32_STUBS_BEGIN, std::strerror(errno)));
+    tlb.reserve(TRAPLINE_32_STUBS_BEGIN / kPageBytes, (TRAPLINE_32_PENDING - TRAPLINE_32_STUBS_BEGIN) / kPageBytes + 1);
+    area->page_ = reinterpret_cast<trapline_vcpu_page*>(shared->data());
+    area->page_->magic = kMagic;
+    area->page_->major = TRAPLINE_ABI_MAJOR;
+    area->page_->minor = TRAPLINE_ABI_MINOR;
+    area->stubs_ = std::move(*stubs);
+    area->gate_ = std::move(*gate);
+    area->shared_ = std::move(*shared);
+    return area;
+}
+
+void MonitorArea::publish(const Vcpu& vcpu) {
+    trapline_vcpu_page& page = *page_;
+    page.flags_if = vcpu.rflags & flag::interrupt;
+    page.flags_fixed = (vcpu.rflags & flag::iopl) - flag::interrupt;
+    page.cr0 = vcpu.cr0;
+    page.cr2 = vcpu.cr2;
+    page.cr3 = vcpu.cr3;
+    page.cr4 = vcpu.cr4;
+    page.cs = vcpu.segments[kCs].selector;
+    page.ss = vcpu.segments[kSs].selector;
+    page.ds = vcpu.segments[kDs].selector;
+    page.es = vcpu.segments[kEs].selector;
+    page.fs = vcpu.segments[kFs].selector;
+    page.gs = vcpu.segments[kGs].selector;
+    page.ldtr = vcpu.ldtr.selector;
+    page.tr = vcpu.tr.selector;
+    page.gdt_base = vcpu.gdtr.base;
+    page.gdt_limit = vcpu.gdtr.limit;
+    page.idt_base = vcpu.idtr.base;
+    page.idt_limit = vcpu.idtr.limit;
+    page.cpl = vcpu.cpl;
+    page.interrupt_shadow = vcpu.interrupt_shadow;
+}
+
+void MonitorArea::collect(Vcpu& vcpu) const {
+    if (vcpu.cpl != 0) return;  // stubs run at CPL 0 only, and user code has no right to these flags
+    vcpu.rflags = (vcpu.rflags & ~(flag::interrupt | flag::iopl)) | (page_->flags_if & flag::interrupt) | ((page_->flags_fixed + flag::interrupt) & flag::iopl);
+}
+
+void MonitorArea::set_event_waits(bool waits) {
+    if (waits == waits_) return;
+    waits_ = waits;
+    page_->event_waits = waits;
+    mprotect(reinterpret_cast<void*>(TRAPLINE_32_PENDING), kPageBytes, waits ? PROT_NONE : PROT_READ | PROT_WRITE);
+}
+
+std::uint32_t MonitorArea::call_site() const { return page_->call_site; }
+
+bool MonitorArea::is_pending_access(std::uint32_t linear, bool& after_sti) {
+    after_sti = linear == TRAPLINE_32_PENDING + TRAPLINE_PENDING_AFTER_STI;
+    return linear / kPageBytes == TRAPLINE_32_PENDING / kPageBytes;
+}
+
+}  // namespace trapline::executor
