@@ -49,9 +49,8 @@ struct Gate {
 };
 Gate parse_gate(std::uint64_t descriptor);
 
-/// Where a selector's descriptor stands; nothing outside its table's limit or in an LDT that is not there.
-std::optional<std::uint32_t> find_descriptor(const Vcpu& vcpu, std::uint16_t selector);
-/// Reads it; raises `outside` with the selector where find_descriptor finds nothing. A null selector reads entry 0.
+/// Reads a selector's descriptor; raises `outside` with the selector beyond the table's limit and in an LDT that is not there. A
+/// null selector reads entry 0.
 MaybeFault read_descriptor(const Vcpu& vcpu, LinearMemory& memory, std::uint16_t selector, Vector outside, std::uint32_t ext, Descriptor& out);
 /// Sets the accessed bit of a code or data descriptor, in memory only where it is clear.
 MaybeFault mark_accessed(LinearMemory& memory, Descriptor& descriptor);
