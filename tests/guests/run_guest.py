@@ -5,8 +5,10 @@
 Where it runs: --qemu (TCG, a virtual CPU like the executor's; the default), --trapline with --technique, or --program, a
 command with {guest} in it. Under QEMU the rows of NAME.tcg-differences apply: what TCG prints where it departs from the
 manual, in TSV of the columns COLUMNS. `line` counts in NAME.expected, `expected` is that line again, `tcg` what stands there
-instead (\\n between lines, `-` for none). The rows are held both ways: a line that TCG gets right after all fails too.
-Exit 0: equal, and the guest ended with its pass code. 1: not so. 77: the emulator is missing."""
+instead (\\n between lines, `-` for none). The rows are held both ways: a line that TCG gets right after all fails too. Where TCG goes
+astray for good the file is one line, `skip: WHY`.
+Exit 0: equal, and the guest ended with its pass code. 1: not so. 77: the emulator is missing, or TCG
+cannot run the guest."""
 import argparse
 import difflib
 import pathlib
@@ -87,6 +89,9 @@ def main():
     wanted = options.expected.read_text(encoding="ascii").splitlines(keepends=True)
     differences_file = options.expected.with_suffix(".tcg-differences")
     if not options.trapline and not options.program and differences_file.exists():
+        if differences_file.read_text(encoding="ascii").startswith("skip: "):
+            print(differences_file.read_text(encoding="ascii").rstrip())
+            return SKIPPED
         try:
             lines = [line.rstrip("\n") for line in wanted]
             wanted = [line + "\n" for line in apply_differences(lines, read_differences(differences_file, lines))]
