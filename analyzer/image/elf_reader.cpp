@@ -175,6 +175,7 @@ Result<std::vector<ElfSymbol>> symbols_of(Bytes bytes, std::uint32_t index, cons
             entry.section = extended[out.size()];
         else if (where < llvm::ELF::SHN_LORESERVE)
             entry.section = where;
+        entry.absolute = where == llvm::ELF::SHN_ABS;
         if (symbol.st_name != 0) {
             const auto name = bounded_name(table, symbol.st_name);
             if (!name)

@@ -50,6 +50,7 @@ struct ElfSymbol {
     std::uint64_t value = 0, size = 0;
     std::uint32_t section = 0;         ///< ELF section index; 0 for undefined, absolute and common symbols
     std::uint8_t type = 0;             ///< STT_*
+    bool absolute = false;             ///< SHN_ABS: its value is no address that moves with anything
 };
 
 struct ElfRelocation {

@@ -74,13 +74,13 @@ private:
                 field = work_.place_of(entry.offset);
             if (!field) continue;
             const auto target = value == Value::other ? std::nullopt : resolve(entry, value, *field);
-            add_slot(entry, *field, section.offset + i * (section.size / entries->size()), target);
+            add_slot(entry, value, *field, section.offset + i * (section.size / entries->size()), target);
             if (target) use(*field, *target, value);
         }
         return {};
     }
 
-    void add_slot(const ElfRelocation& entry, const Place& field, std::uint64_t file_offset, const std::optional<Place>& target) {
+    void add_slot(const ElfRelocation& entry, Value value, const Place& field, std::uint64_t file_offset, const std::optional<Place>& target) {
         if (!work_.is_code(field)) return;
         const auto shape = relocation_field(entry.type, work_.is_64_bit_code());
         if (!shape) {
@@ -90,10 +90,12 @@ private:
             return;
         }
         if (shape->size == 0) return;
-        RelocationSlot slot{field.section, field.address, shape->size, shape->pc_relative, entry.type, entry.symbol, entry.addend, file_offset, {}, 0};
+        RelocationSlot slot{field.section, field.address, shape->size, shape->pc_relative, entry.type, entry.symbol, entry.addend, file_offset, {}, 0, {}};
         if (target && work_.image.relocatable) {
             slot.target = target->address;
             slot.target_section = target->section;
+        } else if (work_.image.relocatable && value != Value::other) {
+            slot.fixed_target = resolve_fixed(entry, value, field);
         }
         work_.image.slots.push_back(slot);
     }
@@ -146,6 +148,12 @@ private:
         const auto section = work_.image_section(symbol.section);
         if (!section) return std::nullopt;
         return Place{*section, {address}};
+    }
+
+    std::optional<std::uint64_t> resolve_fixed(const ElfRelocation& entry, Value value, const Place& field) const {
+        if (entry.symbol == 0 || entry.symbol >= symbols_->size() || !(*symbols_)[entry.symbol].absolute) return std::nullopt;
+        const std::uint64_t address = (*symbols_)[entry.symbol].value + addend(entry, value, field);
+        return work_.elf.is_64 ? address : address & 0xFFFFFFFFu;
     }
 
     void use(const Place& field, const Place& target, Value value) {

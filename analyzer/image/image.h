@@ -93,6 +93,8 @@ struct RelocationSlot {
     /// names this plus the bytes from the field to the instruction's end.
     std::optional<VirtAddr> target;
     SectionIndex target_section = 0;  ///< section of `target`; meaningless without it
+    /// In a relocatable file, symbol plus addend, where the symbol is absolute: an address that no loader chooses.
+    std::optional<std::uint64_t> fixed_target;
 };
 
 /// A code address known from outside the instruction stream.
