@@ -97,6 +97,13 @@ private:
             const bool reserved = std::any_of(plan_.reserved.begin(), plan_.reserved.end(), [&](const ReservedRange& range) {
                 return range.what == kStubRange && stub.address >= range.begin && stub.address <= range.end && range.end - stub.address >= stub.bytes.size();
             });
+            for (std::size_t f = 0; f < stub.fixups.size(); ++f) {
+                if (stub.fixups[f].kind != FixupKind::stub_address) continue;
+                const std::uint32_t held = ByteView(stub.bytes).get<std::uint32_t>(stub.fixups[f].offset).value_or(0);
+                if (held - static_cast<std::uint32_t>(stub.address) > stub.bytes.size())
+                    return refuse(fmt::format("/stubs/{}/fixups/{}/kind", i, f),
+                                  fmt::format("found \"stub-address\" for a field that holds {}, expected an address in the stub", hex_address(held)));
+            }
             if (fixed && !reserved)
                 refuse(place, fmt::format("found {} with {} bytes, expected a stub inside a range reserved for stubs", hex_address(stub.address), stub.bytes.size()));
         }

@@ -22,13 +22,17 @@ StubStep step_from_json(const Json& value, const std::string& pointer, const std
     return step;
 }
 
-Json fixup_to_json(const StubFixup& fixup) { return {{"offset", fixup.offset}, {"image_absolute", fixup.image_absolute}}; }
+Json fixup_to_json(const StubFixup& fixup) { return {{"offset", fixup.offset}, {"kind", to_string(fixup.kind)}}; }
 
 StubFixup fixup_from_json(const Json& value, const std::string& pointer, const std::string& name, Status& status) {
     StubFixup fixup;
     ObjectReader reader(value, pointer, name, status);
     reader.read("offset", fixup.offset);
-    reader.read("image_absolute", fixup.image_absolute);
+    std::vector<std::string_view> allowed;
+    for (const FixupKind kind : kAllFixupKinds) allowed.push_back(to_string(kind));
+    std::string word;
+    reader.read_word("kind", word, allowed);
+    fixup.kind = parse_fixup_kind(word).value_or(FixupKind::image_relative);
     reader.finish();
     return fixup;
 }

@@ -131,6 +131,11 @@ struct DraftWriter::Job {
             std::vector<std::uint8_t> offset;
             for (int i = 0; i < 4; ++i) offset.push_back(static_cast<std::uint8_t>(distance >> (8 * i)));
             put(table, field, std::move(offset), "alternative");
+            // In a module a relocation fills the field: the file has an addend there, or zeros.
+            if (image().relocatable) {
+                PlanWrite& write = out.patch.writes.back();
+                for (std::size_t i = 0; i < write.old_bytes.size(); ++i) write.old_bytes[i] = static_cast<std::uint8_t>((entry->code.begin.value - write.address) >> (8 * i));
+            }
             // u8 replacementlen: behind the original's, at 11 in entries of 12 and 13 bytes, at 13 in those of 14.
             put(table, field - 4 + (entry->entry_size == 14 ? 13 : 11), {static_cast<std::uint8_t>(kJumpBytes)}, "alternative");
         }

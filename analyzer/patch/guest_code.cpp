@@ -53,7 +53,7 @@ bool uses_stack_pointer(const decode::Structure& s) {
 
 void append_return_address(const GuestInstruction& insn, MovedCode& out) {
     out.bytes.push_back(kPushImm32);
-    out.fixups.push_back({static_cast<std::uint32_t>(out.bytes.size()), true});
+    out.fixups.push_back({static_cast<std::uint32_t>(out.bytes.size()), FixupKind::image_address});
     put32(out.bytes, insn.address + insn.bytes.size());
 }
 
@@ -62,7 +62,7 @@ bool append_branch(const GuestInstruction& insn, std::uint64_t to, std::initiali
     out.bytes.insert(out.bytes.end(), opcode);
     const auto field = relative(insn.mode, to + out.bytes.size() + 4, insn.flow.target->value);
     if (!field) return false;
-    out.fixups.push_back({static_cast<std::uint32_t>(out.bytes.size()), false});
+    out.fixups.push_back({static_cast<std::uint32_t>(out.bytes.size()), FixupKind::image_relative});
     put32(out.bytes, *field);
     return true;
 }
@@ -159,7 +159,7 @@ std::optional<MovedCode> move_instruction(const GuestInstruction& insn, std::uin
         const auto moved = relative(insn.mode, to + start + insn.bytes.size(), target);
         if (!moved) return std::nullopt;
         for (std::size_t i = 0; i < 4; ++i) out.bytes[field + i] = static_cast<std::uint8_t>(*moved >> (8 * i));
-        out.fixups.push_back({static_cast<std::uint32_t>(field), false});
+        out.fixups.push_back({static_cast<std::uint32_t>(field), FixupKind::image_relative});
     }
     return out;
 }

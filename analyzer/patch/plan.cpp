@@ -26,6 +26,8 @@ std::optional<Technique> parse_technique(std::string_view text) {
     return std::nullopt;
 }
 
+bool is_replacement_offset(const PlanWrite& write) { return write.what == "alternative" && write.new_bytes.size() == 4; }
+
 bool has_patch(Technique technique) {
     switch (technique) {
         case Technique::inline_code:
@@ -40,6 +42,22 @@ bool has_patch(Technique technique) {
         case Technique::unplanned: return false;
     }
     return false;
+}
+
+std::string_view to_string(FixupKind kind) {
+    switch (kind) {
+        case FixupKind::image_address: return "image-address";
+        case FixupKind::image_relative: return "image-relative";
+        case FixupKind::stub_address: return "stub-address";
+        case FixupKind::fixed_relative: return "fixed-relative";
+    }
+    return "unknown";
+}
+
+std::optional<FixupKind> parse_fixup_kind(std::string_view text) {
+    for (const FixupKind kind : kAllFixupKinds)
+        if (to_string(kind) == text) return kind;
+    return std::nullopt;
 }
 
 std::string_view to_string(FlagsLiveness liveness) {

@@ -40,7 +40,8 @@ std::optional<Technique> parse_technique(std::string_view text);
 /// What PlanWrite::what may say.
 inline constexpr std::array<std::string_view, 6> kWriteKinds = {"jump", "short-jump", "springboard", "inline", "breakpoint", "alternative"};
 
-/// Bytes that the plan changes. Together the writes of a plan overlap nowhere.
+/// Bytes that the plan changes. Together the writes of a plan overlap nowhere. A field that a relocation of the file fills,
+/// or shall fill, is given as it would be if every section, the stubs' too, began at 0.
 struct PlanWrite {
     std::string section;              ///< as the file names it
     std::uint64_t address = 0;        ///< section-relative in a relocatable file
@@ -49,6 +50,9 @@ struct PlanWrite {
     std::string what;                 ///< one of kWriteKinds
 };
 
+/// Whether it changes the field of .altinstructions that holds the distance to a replacement; else, of an alternative, its length.
+bool is_replacement_offset(const PlanWrite& write);
+
 /// One instruction that stands in a stub for one of the guest's. The VMM maps an address inside a stub to the guest's by
 /// the last step at or before it.
 struct StubStep {
@@ -56,10 +60,25 @@ struct StubStep {
     std::uint64_t guest_address = 0;  ///< of the original instruction; behind the last one, where control resumes
 };
 
-/// A field in a stub, or in a write's new bytes, whose value depends on where the image or the stubs come to lie.
+/// What the value of a field in a stub hangs on.
+enum class FixupKind : std::uint8_t {
+    image_address,   ///< "image-address": it is an address of the image
+    image_relative,  ///< "image-relative": the distance from the field to a place in the image
+    stub_address,    ///< "stub-address": an address inside the same stub
+    fixed_relative,  ///< "fixed-relative": the distance from the field to an address that the interface fixes: gate, vCPU page
+};
+inline constexpr std::array<FixupKind, 4> kAllFixupKinds = {FixupKind::image_address, FixupKind::image_relative, FixupKind::stub_address,
+                                                            FixupKind::fixed_relative};
+/// Names it as documents do.
+std::string_view to_string(FixupKind kind);
+/// Reads such a name; nothing when it is none.
+std::optional<FixupKind> parse_fixup_kind(std::string_view text);
+
+/// A field in a stub whose value depends on where the image or the stubs come to lie. Addresses that the interface fixes are
+/// constants, and are named here only where a field holds the distance to one.
 struct StubFixup {
-    std::uint32_t offset = 0;         ///< of a 4-byte field
-    bool image_absolute = false;      ///< true: holds an address of the image; false: relative, from the stub to the image
+    std::uint32_t offset = 0;         ///< of a 4-byte field; an address in it is sign-extended in 64-bit code
+    FixupKind kind = FixupKind::image_relative;
 };
 
 struct PlanStub {

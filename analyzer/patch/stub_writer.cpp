@@ -36,6 +36,7 @@ bool StubWriter::append_item(const WindowItem& item, WrittenStub& out) const {
         const auto bytes = fill_template(*item.code, at, *item.insn.site, resume);
         if (!bytes) return false;
         stub.bytes.insert(stub.bytes.end(), bytes->begin(), bytes->end());
+        for (const StubFixup& fixup : item.code->fixups) stub.fixups.push_back({static_cast<std::uint32_t>(start) + fixup.offset, fixup.kind});
         for (std::string line : item.code->lines) {
             replace(line, "{site}", fmt::format("{:#x}", *item.insn.site));
             replace(line, "{resume}", fmt::format("{:#x}", resume));
@@ -47,13 +48,13 @@ bool StubWriter::append_item(const WindowItem& item, WrittenStub& out) const {
     const auto moved = move_instruction(item.insn, at);
     if (!moved) return false;
     stub.bytes.insert(stub.bytes.end(), moved->bytes.begin(), moved->bytes.end());
-    for (StubFixup fixup : moved->fixups) stub.fixups.push_back({fixup.offset + static_cast<std::uint32_t>(start), fixup.image_absolute});
+    for (const StubFixup& fixup : moved->fixups) stub.fixups.push_back({static_cast<std::uint32_t>(start) + fixup.offset, fixup.kind});
     // A relocated field moves with its instruction; those of moved branches and rip-relative operands are known already.
     const std::size_t grown = moved->bytes.size() - item.insn.bytes.size();
     if (!item.insn.is_nop() && (moved->fixups.empty() || grown == kJumpBytes))
         for (const image::RelocationSlot& slot : facts_->find_slots(item.insn.place, item.insn.end()))
             if (!slot.pc_relative && slot.size == 4)
-                stub.fixups.push_back({static_cast<std::uint32_t>(start + grown + (slot.address.value - item.insn.address)), true});
+                stub.fixups.push_back({static_cast<std::uint32_t>(start + grown + (slot.address.value - item.insn.address)), FixupKind::image_address});
     describe(stub, start, item.insn.mode);
     out.moved.push_back({item.insn.address, at, {item.insn.bytes.begin(), item.insn.bytes.end()},
                          text_->decode(item.insn.bytes, item.insn.mode, VirtAddr{item.insn.address}).text});
@@ -76,7 +77,7 @@ std::optional<WrittenStub> StubWriter::write(const Window& window, std::uint64_t
         const auto jump = encode_jump(mode, at + start, window.exit_address);
         if (!jump) return std::nullopt;
         out.stub.bytes.insert(out.stub.bytes.end(), jump->begin(), jump->end());
-        out.stub.fixups.push_back({static_cast<std::uint32_t>(start + 1), false});
+        out.stub.fixups.push_back({static_cast<std::uint32_t>(start + 1), FixupKind::image_relative});
         describe(out.stub, start, mode);
     }
     return out;

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "decode/assembler.h"
@@ -196,6 +197,13 @@ Result<const TemplateCode*> TemplateAssembler::find(const GuestInstruction& insn
             return fail(ErrorCode::malformed, fmt::format("found a field in the template \"{}\" that is neither an address nor a displacement", source->title), abi_->file);
         (change == static_cast<std::uint32_t>(kShift) ? code.own_fields : code.relative_fields).push_back(field);
     }
+    const auto hang_on_place = [&](const std::vector<std::uint32_t>& fields, FixupKind kind) {
+        for (const std::uint32_t field : fields) code.fixups.push_back({field, kind});
+    };
+    hang_on_place(code.resume_fields, FixupKind::stub_address);
+    hang_on_place(code.own_fields, FixupKind::stub_address);
+    hang_on_place(code.relative_fields, FixupKind::fixed_relative);
+    std::sort(code.fixups.begin(), code.fixups.end(), [](const StubFixup& a, const StubFixup& b) { return a.offset < b.offset; });
     return &known_.emplace(key, std::move(code)).first->second;
 }
 

@@ -22,10 +22,11 @@ struct TemplateCode {
     std::vector<std::uint32_t> resume_fields;  ///< offsets of 4-byte fields that hold the low half of the address behind
     std::vector<std::uint32_t> own_fields;     ///< offsets of 4-byte fields that hold an address of the template itself
     std::vector<std::uint32_t> relative_fields;///< offsets of 4-byte fields that count from their own place
+    std::vector<StubFixup> fixups;             ///< the fields that hang on its place (all but those of the site's number), by offset
     const isa::AbiTemplate* source = nullptr;
 
     /// Whether it runs anywhere unchanged.
-    bool is_placeable() const { return own_fields.empty() && relative_fields.empty() && resume_fields.empty(); }
+    bool is_placeable() const { return fixups.empty(); }
 };
 
 /// Expands, assembles and remembers the templates of one interface. Not thread-safe.

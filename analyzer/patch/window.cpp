@@ -70,8 +70,6 @@ private:
             const auto code = context_.templates.find(*insn, planned.form);
             if (!code) return code.error().describe();
             if (*code == nullptr) return fmt::format("the interface has no code for {} in {}-bit code", planned.form, width_bits(insn->mode));
-            if (context_.facts.image().relocatable && !(*code)->is_placeable())
-                return fmt::format("the code for {} counts from its own address, which the module loader chooses", planned.form);
             item.code = *code;
         } else if (insn->is_nop()) {
             item.dropped = !follows_site();

@@ -17,12 +17,27 @@ void set32(std::vector<std::uint8_t>& bytes, std::size_t at, std::uint64_t value
     for (std::size_t i = 0; i < 4; ++i) bytes[at + i] = static_cast<std::uint8_t>(value >> (8 * i));
 }
 
+/// By how much a field grows when its stub moves on.
+std::uint64_t change(FixupKind kind, std::uint64_t distance) {
+    switch (kind) {
+        case FixupKind::image_address: return 0;
+        case FixupKind::image_relative:
+        case FixupKind::fixed_relative: return -distance;
+        case FixupKind::stub_address: return distance;
+    }
+    return 0;
+}
+
 }  // namespace
 
 PlanDocument place_stubs(PlanDocument plan, std::uint64_t distance) {
     for (PlanPatch& patch : plan.patches)
         for (PlanWrite& write : patch.writes) {
             std::vector<std::uint8_t>& bytes = write.new_bytes;
+            if (is_replacement_offset(write)) {
+                set32(bytes, 0, get32(bytes, 0) + distance);
+                continue;
+            }
             for (std::size_t at = 0; at + 5 <= bytes.size(); ++at) {
                 const std::uint32_t target = static_cast<std::uint32_t>(write.address + at + 5) + get32(bytes, at + 1);
                 const bool leads = bytes[at] == 0xE9 && std::any_of(patch.stubs.begin(), patch.stubs.end(), [&](std::uint32_t index) {
@@ -39,7 +54,7 @@ PlanDocument place_stubs(PlanDocument plan, std::uint64_t distance) {
         if (site.resume != 0) site.resume += distance;
     for (PlanStub& stub : plan.stubs) {
         for (const StubFixup& fixup : stub.fixups)
-            if (!fixup.image_absolute && fixup.offset + 4 <= stub.bytes.size()) set32(stub.bytes, fixup.offset, get32(stub.bytes, fixup.offset) - distance);
+            if (std::uint64_t{fixup.offset} + 4 <= stub.bytes.size()) set32(stub.bytes, fixup.offset, get32(stub.bytes, fixup.offset) + change(fixup.kind, distance));
         stub.address += distance;
     }
     return plan;

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <tuple>
 
+#include "patch/proof/module_fields.h"
 #include "patch/proof/placed_plan.h"
 #include "patch/proof/window_builder.h"
 #include "support/bytes.h"
@@ -73,7 +74,7 @@ class PartVerifier {
 public:
     PartVerifier(const image::Image& image, const ScanDocument& scan, const PlanDocument& plan, const std::string& part, const isa::Abi& abi,
                  const VerifyOptions& options, VerifyReport& report)
-        : image_(image), scan_(scan), plan_(plan), part_(part), abi_(abi), options_(options), report_(report), bytes_(image) {}
+        : image_(image), scan_(scan), plan_(plan), part_(part), abi_(abi), options_(options), report_(report), bytes_(image), fields_(image) {}
 
     void run() {
         for (std::size_t i = 0; i < plan_.patches.size(); ++i)
@@ -104,19 +105,13 @@ private:
                 ++report_.writes;
                 const Bytes read = bytes_.read(write.section, write.address, write.new_bytes.size());
                 std::vector<std::uint8_t> found(read.begin(), read.end());
-                if (found.size() == write.new_bytes.size()) take_relocated_fields(write, found);
+                if (image_.relocatable && found.size() == write.new_bytes.size())
+                    if (const std::string wrong = fields_.fill_write(write, found); !wrong.empty()) {
+                        add(VerifyKind::write, write.section, write.address, fmt::format("{}: {}", write.what, wrong));
+                        continue;
+                    }
                 if (found != write.new_bytes) add(VerifyKind::write, write.section, write.address, fmt::format("{}: {}", write.what, compare_text(found, write.new_bytes)));
             }
-    }
-
-    /// Takes the fields that a module's relocations fill as the plan has them: the loader computes them.
-    void take_relocated_fields(const PlanWrite& write, std::vector<std::uint8_t>& found) const {
-        if (!image_.relocatable) return;
-        for (const image::RelocationSlot& slot : image_.slots) {
-            if (image_.sections[slot.section].name != write.section || slot.address.value < write.address) continue;
-            const std::uint64_t at = slot.address.value - write.address;
-            for (std::uint64_t i = at; i < at + slot.size && i < found.size(); ++i) found[i] = write.new_bytes[i];
-        }
     }
 
     void check_stubs() {
@@ -125,17 +120,18 @@ private:
                 if (number >= plan_.stubs.size()) continue;  // the proof says so
                 const PlanStub& stub = plan_.stubs[number];
                 ++report_.stubs;
-                const Bytes found = image_.relocatable ? bytes_.read(kStubSection, stub.address, stub.bytes.size()) : bytes_.read(image_, stub.address, stub.bytes.size());
-                // Fields that a loader fills in hold anything until then.
-                if (!image_.relocatable && !std::equal(found.begin(), found.end(), stub.bytes.begin(), stub.bytes.end()))
-                    add(VerifyKind::stub, "", stub.address, fmt::format("stub of {:#x}: {}", plan_.patches[index].begin, compare_text(found, stub.bytes)));
-                else if (found.size() != stub.bytes.size())
-                    add(VerifyKind::stub, std::string(kStubSection), stub.address, fmt::format("stub of {:#x}: no section holds it", plan_.patches[index].begin));
+                const Bytes read = image_.relocatable ? bytes_.read(kModuleStubs, stub.address, stub.bytes.size()) : bytes_.read(image_, stub.address, stub.bytes.size());
+                std::vector<std::uint8_t> found(read.begin(), read.end());
+                std::string wrong;
+                if (image_.relocatable && found.size() == stub.bytes.size()) wrong = fields_.fill_stub(plan_.patches[index], stub, found);
+                if (wrong.empty() && found != stub.bytes) wrong = compare_text(found, stub.bytes);
+                if (!wrong.empty())
+                    add(VerifyKind::stub, image_.relocatable ? std::string(kModuleStubs) : "", stub.address, fmt::format("stub of {:#x}: {}", plan_.patches[index].begin, wrong));
             }
     }
 
     bool is_stub_code(const Finding& finding) const {
-        if (finding.section == kStubSection) return true;
+        if (finding.section == kModuleStubs) return true;
         const auto mode = parse_mode(finding.decode_mode);
         const isa::AbiArea* const area = mode && !image_.relocatable ? abi_.find_area(*mode) : nullptr;
         return area != nullptr && area->stubs.contains(VirtAddr{finding.address});
@@ -205,9 +201,6 @@ private:
         }
     }
 
-    /// Must match the name that the rewriter gives.
-    static constexpr std::string_view kStubSection = ".trapline.stubs";
-
     const image::Image& image_;
     const ScanDocument& scan_;
     const PlanDocument& plan_;
@@ -216,6 +209,7 @@ private:
     const VerifyOptions& options_;
     VerifyReport& report_;
     SectionBytes bytes_;
+    ModuleFields fields_;
     std::vector<std::size_t> patches_;  ///< of this part
 };
 

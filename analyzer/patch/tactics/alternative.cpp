@@ -6,7 +6,8 @@
 // original has room for the jump (the kernel fills the rest with NOPs). That code corrects the displacement of a JMP while
 // it copies, in every version (Linux arch/x86/kernel/alternative.c: recompute_jump, later apply_relocation), so the copy
 // leads to the same stub. Whether the alternative is applied at all stays the kernel's decision: the entry's feature is not
-// touched, and the original, as patched, runs where it is not. The stub area must be readable by the guest at boot.
+// touched, and the original, as patched, runs where it is not. The stub area must be readable by the guest at boot. Of a module
+// the loader fills the entry first, by a relocation that is led to the stub with it.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -60,7 +61,6 @@ Proposal propose_alternative(const PlanContext& context, scan::CodePlace site) {
     Draft draft{Technique::direct, Entry::alternative, {}, {}, {}, {}};
     draft.alternatives = find_entries(image, code.index, code.address_of(site.offset));
     if (draft.alternatives.empty()) return {std::nullopt, "no entry of .altinstructions has it"};
-    if (image.relocatable) return {std::nullopt, "the module loader fills the entry of .altinstructions by a relocation"};
     const TableEntry& entry = *draft.alternatives.front();
     for (const TableEntry* other : draft.alternatives)
         if (other->code != entry.code || other->peer != entry.peer)
@@ -71,6 +71,7 @@ Proposal propose_alternative(const PlanContext& context, scan::CodePlace site) {
     Window& window = draft.window;
     window.begin = {site.section, entry.code.begin - code.section->address};
     window.end = window.begin.offset + entry.code.size();
+    if (image.relocatable && !context.facts.find_slots(window.begin, window.end).empty()) return {std::nullopt, "a relocation fills a part of the replacement"};
     for (std::uint64_t at = window.begin.offset; at < window.end;) {
         auto insn = read_instruction(context.facts, {site.section, at});
         if (!insn || insn->end() > window.end) return {std::nullopt, fmt::format("no instruction ends the replacement at {:#x}", entry.code.end.value)};

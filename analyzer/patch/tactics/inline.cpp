@@ -18,6 +18,8 @@ Proposal propose_inline(const PlanContext& context, scan::CodePlace site) {
     if (!code) return {std::nullopt, code.error().describe()};
     if (*code == nullptr) return {std::nullopt, "the interface has no code for it"};
     if ((*code)->source->calls_vmm) return {std::nullopt, "the operation needs the VMM"};
+    // Fields of a stub can be relocated; a write's new bytes are what the file holds.
+    if (context.facts.image().relocatable && !(*code)->is_placeable()) return {std::nullopt, "its code counts from its own address, which the module loader chooses"};
     std::string why;
     auto window = try_window(context, site, (*code)->bytes.size(), site.offset, why);
     if (!window) return {std::nullopt, fmt::format("its {} bytes of code have no room: {}", (*code)->bytes.size(), why)};

@@ -84,7 +84,7 @@ TEST_CASE("neighbours keep what they refer to", "[patch]") {
         CHECK(rel32_target(stub.bytes, at + 7, stub.address) == kText64 + 8 + 0x10);
         REQUIRE(stub.fixups.size() == 2);
         CHECK(stub.fixups[0].offset == at + 3);
-        CHECK_FALSE(stub.fixups[0].image_absolute);
+        CHECK(stub.fixups[0].kind == FixupKind::image_relative);
     }
     // 0: test eax, eax; 2: cli; 3: je 9; 5: xor eax, eax; 7: inc eax; 9: ret: the short branch becomes a near one
     const Code64 branch("85 c0 fa 74 04 31 c0 ff c0 c3");

@@ -61,7 +61,7 @@ inline PlanDocument make_plan(const Buffer& file, std::uint64_t base, std::uint6
     stub.bytes = {0x90, 0x90, 0x90, 0x90};
     const Buffer back = rel32(stub_address + 4, base + 8);
     stub.bytes.insert(stub.bytes.end(), back.begin(), back.end());
-    stub.fixups = {{5, false}};
+    stub.fixups = {{5, FixupKind::image_relative}};
     PlanPatch patch;
     patch.technique = Technique::absorb;
     patch.begin = base + 1;

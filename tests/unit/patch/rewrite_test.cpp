@@ -182,7 +182,7 @@ TEST_CASE("a plan that does not fit is refused with one reason") {
     plan.sites[0].bytes.resize(16);
     CHECK_THAT(refusal(file, plan), Contains("16 bytes"));
     plan = good;
-    plan.stubs[0].fixups = {{6, false}};
+    plan.stubs[0].fixups = {{6, FixupKind::image_relative}};
     CHECK_THAT(refusal(file, plan), Contains("fixup"));
     plan = good;
     plan.stubs[0].address = 0xFD000000;

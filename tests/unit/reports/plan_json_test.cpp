@@ -66,6 +66,7 @@ TEST_CASE("a whole plan survives writing and reading", "[reports]") {
     CHECK(parsed->patches[1].writes[1].what == "short-jump");
     CHECK(parsed->stubs[0].steps[2].offset == 4);
     CHECK(parsed->stubs[0].fixups[0].offset == 5);
+    CHECK(parsed->stubs[0].fixups[0].kind == sample().stubs[0].fixups[0].kind);
     CHECK(parsed->reserved[1].what == "gate");
     CHECK(parsed->parts[0].size == 65000000);
 }
@@ -233,7 +234,9 @@ TEST_CASE("stubs lie apart, in a reserved range, with their steps and fixups ins
     CHECK(pointer_after([](PlanDocument& plan) { plan.stubs[0].steps[2].offset = 9; }) == "/stubs/0/steps/2/offset");
     CHECK(pointer_after([](PlanDocument& plan) { plan.stubs[0].steps[1].offset = 0; }) == "/stubs/0/steps/1/offset");
     CHECK(pointer_after([](PlanDocument& plan) { plan.stubs[0].fixups[0].offset = 6; }) == "/stubs/0/fixups/0/offset");
-    CHECK(pointer_after([](PlanDocument& plan) { plan.stubs[0].fixups.push_back({3, true}); }) == "/stubs/0/fixups/1/offset");
+    CHECK(pointer_after([](PlanDocument& plan) { plan.stubs[0].fixups.push_back({3, FixupKind::image_address}); }) == "/stubs/0/fixups/1/offset");
+    CHECK(pointer_after_edit("/stubs/0/fixups/0/kind", "absolute") == "/stubs/0/fixups/0/kind");
+    CHECK(pointer_after([](PlanDocument& plan) { plan.stubs[0].fixups[0].kind = FixupKind::stub_address; }) == "/stubs/0/fixups/0/kind");
     CHECK(pointer_after([](PlanDocument& plan) { plan.reserved[1].begin -= 1; }) == "/reserved/1/begin");
     CHECK(pointer_after([](PlanDocument& plan) { plan.reserved[1].end = plan.reserved[1].begin; }) == "/reserved/1/end");
 }

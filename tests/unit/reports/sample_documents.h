@@ -126,8 +126,8 @@ inline PlanDocument make_patched_plan(const ScanDocument& scan) {
     breakpoint.writes = {{".text", 0xffffffff81000050u, 0x200050, {0x0f}, {0xcc}, "breakpoint"}};
     plan.patches = {absorb, springboard, breakpoint};
     plan.stubs = {{stub, {"pushfq", "mov rax, rbx", "jmp 0xffffffff81000015"}, {0x9c, 0x48, 0x89, 0xd8, 0xe9, 0x0c, 0x00, 0x20, 0x81},
-                   {{0, 0xffffffff81000010u}, {1, 0xffffffff81000011u}, {4, 0xffffffff81000015u}}, {{5, false}}},
-                  {stub + 16, {"popfq", "jmp 0xffffffff81000022"}, {0x9d, 0xe9, 0x0c, 0x00, 0x20, 0x81}, {{0, 0xffffffff81000020u}, {1, 0xffffffff81000022u}}, {{2, false}}}};
+                   {{0, 0xffffffff81000010u}, {1, 0xffffffff81000011u}, {4, 0xffffffff81000015u}}, {{5, FixupKind::image_relative}}},
+                  {stub + 16, {"popfq", "jmp 0xffffffff81000022"}, {0x9d, 0xe9, 0x0c, 0x00, 0x20, 0x81}, {{0, 0xffffffff81000020u}, {1, 0xffffffff81000022u}}, {{2, FixupKind::image_relative}}}};
     const auto assign = [&](std::size_t site, std::uint32_t patch) {
         plan.sites[site].patch = patch;
         plan.sites[site].technique = plan.patches[patch].technique;
