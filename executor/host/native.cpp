@@ -42,9 +42,10 @@ timer_t kick_timer;
 std::uint64_t address_of(const char* label) { return reinterpret_cast<std::uint64_t>(label); }
 
 /// A fault of the monitor itself: a bug of ours, or a guest that has broken in. Says where, and ends.
-[[noreturn]] void monitor_fault(int number, std::uint64_t rip, std::uint64_t address) {
+[[noreturn]] void monitor_fault(int number, std::uint64_t rip, std::uint64_t address, int system_call) {
     std::array<char, 160> text{};
-    const auto end = fmt::format_to_n(text.data(), text.size() - 1, "trapline: the monitor itself met signal {} at {:#x}, address {:#x}\n", number, rip, address);
+    const auto end = number == SIGSYS ? fmt::format_to_n(text.data(), text.size(), "system call {} refused in the monitor's own code at {:#x}\n", system_call, rip)
+                                      : fmt::format_to_n(text.data(), text.size(), "signal {} in the monitor's own code at {:#x}, address {:#x}\n", number, rip, address);
     [[maybe_unused]] const ssize_t written = write(2, text.data(), static_cast<std::size_t>(end.out - text.data()));
     _exit(4);
 }
@@ -87,17 +88,18 @@ Status start_native() {
 
 }  // namespace trapline::executor
 
-void trapline_signal_arrived(int number, siginfo_t*, void* context) {
+void trapline_signal_arrived(int number, siginfo_t* info, void* context) {
     using namespace trapline::executor;
     auto* const user = static_cast<ucontext_t*>(context);
     auto& registers = user->uc_mcontext.gregs;
     const auto rip = static_cast<std::uint64_t>(registers[REG_RIP]);
     const auto code = static_cast<std::uint16_t>(registers[REG_CSGSFS]);
     const bool kick = number == kick_signal();
+    const int system_call = number == SIGSYS ? info->si_syscall : 0;
     NativeFrame& frame = trapline_native_frame;
     if (code == kWideCode && (rip >= kGuestEnd || kick)) {
         // The monitor's own code, or that of a stub on its way to the gate: both look at `kick` before they go on.
-        if (!kick) monitor_fault(number, rip, static_cast<std::uint64_t>(registers[REG_CR2]));
+        if (!kick) monitor_fault(number, rip, static_cast<std::uint64_t>(registers[REG_CR2]), system_call);
         frame.kick = 1;
         if (rip >= address_of(trapline_enter_begin) && rip < address_of(trapline_enter_end)) registers[REG_RIP] = static_cast<greg_t>(address_of(trapline_enter_kicked));
         return;
@@ -108,7 +110,7 @@ void trapline_signal_arrived(int number, siginfo_t*, void* context) {
     frame.rflags = static_cast<std::uint64_t>(registers[REG_EFL]);
     std::memcpy(frame.fpu, user->uc_mcontext.fpregs, sizeof frame.fpu);
     last_signal = {number, static_cast<unsigned>(registers[REG_TRAPNO]), static_cast<std::uint32_t>(registers[REG_ERR]),
-                   static_cast<std::uint64_t>(registers[REG_CR2]), code == kWideCode};
+                   static_cast<std::uint64_t>(registers[REG_CR2]), code == kWideCode, system_call};
     trapline_leave_guest();
 }
 

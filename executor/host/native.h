@@ -17,6 +17,7 @@ struct NativeSignal {
     std::uint32_t error_code = 0;  ///< pushed by the processor
     std::uint64_t address = 0;     ///< CR2, for vector 14
     bool wide = false;             ///< the guest had got into 64-bit code
+    int system_call = 0;           ///< SIGSYS: the number of the call that was refused
 };
 
 /// Prepares this process: alternate stack, signal handlers, timer. Call once, in the monitor. Fails with `host_limit` where the

@@ -18,7 +18,8 @@ constexpr std::uint64_t kSingleStep = 1u << 14;             // DR6.BS
 void Machine::take_signal() {
     const NativeSignal& signal = native_signal();
     if (signal.wide) {
-        end(Ending::unsupported, fmt::format("the guest reached 64-bit code and met signal {} at {:#x}", signal.number, native_frame().rip));
+        const std::string met = signal.number == SIGSYS ? fmt::format("asked the host for system call {}", signal.system_call) : fmt::format("met signal {}", signal.number);
+        end(Ending::unsupported, fmt::format("the guest reached 64-bit code and {} at {:#x}; it is contained", met, native_frame().rip));
         return;
     }
     if (signal.number == kick_signal()) {
@@ -124,6 +125,7 @@ void Machine::interpret_site(Arrival arrival) {
         site.linear = linear;
         if (!mmu_->fetch(linear, site.bytes.data(), site.bytes.size(), Privilege::supervisor)) site.length = 1;
     }
+    statistics_.last.add({Happening::arrival, static_cast<std::uint32_t>(arrival), vcpu_.cpl, linear, vcpu_.reg32(kRax), 0});
     interpret_one();
     Tally& tally = site.arrivals[static_cast<std::size_t>(arrival)];
     ++tally.count;
@@ -211,6 +213,7 @@ void Machine::inject(const Event& event) {
     stepping_over_ = false;
     ++events_;
     ++statistics_.delivered[event.vector];
+    statistics_.last.add({Happening::event, event.vector, vcpu_.cpl, linear_ip(), event.error_code.value_or(0), static_cast<std::uint32_t>(event.address)});
     if (options_.trace >= 0) {
         const std::string line = fmt::format("event {} at {:08x} error {:x} cr2 {:08x}\n", event.vector, linear_ip(), event.error_code.value_or(0), event.address);
         [[maybe_unused]] const ssize_t written = write(options_.trace, line.data(), line.size());
