@@ -500,7 +500,7 @@ text_end: .asciz "end\n"
 text_fail: .asciz "fail\n"
 
     .data
-    .globl trace_begin, trace_end
+    .globl trace_begin, trace_end, io_bitmap
     .globl gdt, gdt_pointer, idt, idt_pointer, tss, hooks, try_record, ring_stacks, page_directory, page_table, kernel_stack_top
     .balign 8
 // Present data and code segments have their accessed bit set, so that loading them writes nothing.
@@ -529,7 +529,9 @@ idt_pointer:
 tss:
     .long 0, kernel_stack_top, DATA(0), ring_stacks + 0x1000, DATA(1), ring_stacks + 0x2000, DATA(2)
     .fill 18, 4, 0
-    .word 0, 104                             // the bitmap would begin behind the limit: none
+    .word 0, 104                             // the bitmap begins behind the limit: none
+io_bitmap: .fill 0x21, 1, 0xff
+    .balign 4
 hooks:
     .fill SAY, 4, 0
     .long service_say, service_hex, service_try, service_end_try, service_ring_exit
