@@ -100,7 +100,8 @@ MaybeFault load_task_segments(Vcpu& vcpu, LinearMemory& memory, std::uint16_t lo
 
 /// Registers of the new task; its segments are selectors without descriptors yet.
 void load_registers(Vcpu& vcpu, const Layout& layout, const TssImage& image, bool nested) {
-    // Fields of a 16-bit TSS leave the upper halves of the general registers set.
+    // The manuals do not say what a 16-bit TSS makes of the upper halves. All ones is what Bochs 3.0 and test386 agree on; QEMU 7.2
+    // keeps the old task's.
     const std::uint32_t upper = layout.word == 2 ? 0xFFFF0000 : 0;
     constexpr std::uint64_t kLoaded = flag::arithmetic | flag::tf | flag::interrupt | flag::df | flag::iopl | flag::nt | flag::rf | flag::vm | flag::ac |
                                       flag::vif | flag::vip | flag::id;
