@@ -7,11 +7,13 @@
 #include <string_view>
 
 #include "executor/boot/loader.h"
+#include "executor/device/mp_table.h"
 
 namespace trapline::executor {
 namespace {
 
 // Where things go in low memory. All of it is below the 640 KiB line and of the kernel's 1 MiB.
+constexpr std::uint32_t kMpTable = 0x10;
 constexpr std::uint64_t kGdt = 0x1000, kBootParams = 0x10000, kCommandLine = 0x20000, kLowEnd = 0x9FC00;
 constexpr std::uint64_t kHighMemory = 0x100000;
 constexpr std::uint16_t kCode = 0x10, kData = 0x18;  // __BOOT_CS and __BOOT_DS
@@ -74,6 +76,9 @@ void put_memory_map(const SharedPages& ram) {
     const std::uint64_t high_kib = (ram.size() - kHighMemory) / 1024;
     put(ram, kBootParams + kExtMemK, std::min<std::uint64_t>(high_kib, 0xFC00), 2);
     put(ram, kBootParams + kAltMemK, high_kib, 4);
+    // Without a table of processors where kernels look first they search all of low memory for one, 16 bytes at a time.
+    const std::vector<std::uint8_t> table = mp_table(kMpTable, {});
+    std::copy(table.begin(), table.end(), ram.data() + kMpTable);
     // The BIOS data area's memory size and extended data area, which the decompressor asks.
     put(ram, 0x413, kLowEnd / 1024, 2);
     put(ram, 0x40E, kLowEnd >> 4, 2);
