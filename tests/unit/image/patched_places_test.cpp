@@ -160,7 +160,7 @@ TEST_CASE("relocations in code are slots, defined or not, sorted and with the pl
     ElfBuilder elf;
     elf.type = 1;
     const auto text = elf.add({".text", 1, 6, 0, Buffer(32, 0x90)});
-    const auto symbols = elf.add_symbols({{"here", 7, static_cast<std::uint16_t>(text), 2, 1}, {"elsewhere", 0, 0, 0, 0}});
+    const auto symbols = elf.add_symbols({{"here", 7, static_cast<std::uint16_t>(text), 2, 1}, {"elsewhere", 0, 0, 0, 0}, {"fixed", 0, 0xFFF1, 0, 0}});
     Buffer entries;
     const auto relocation = [&](std::uint64_t offset, std::uint32_t symbol, std::uint32_t type, std::int64_t addend) {
         put(entries, offset, 8);
@@ -170,12 +170,13 @@ TEST_CASE("relocations in code are slots, defined or not, sorted and with the pl
     relocation(20, 2, 4, -4);    // R_X86_64_PLT32 elsewhere-4
     relocation(1, 1, 11, 3);     // R_X86_64_32S here+3
     relocation(8, 1, 1, 0);      // R_X86_64_64
+    relocation(26, 3, 2, -0x10004);  // R_X86_64_PC32 of an absolute symbol, SHN_ABS
     relocation(30, 1, 0, 0);     // R_X86_64_NONE writes nothing
     relocation(0x1000, 1, 1, 0); // outside
     elf.add({".rela.text", 4, 0x40, 0, entries, symbols, text, 24});
     const Buffer file = elf.build();
     const Image image = open_one(file);
-    REQUIRE(image.slots.size() == 3);
+    REQUIRE(image.slots.size() == 4);
     CHECK(image.slots[0].address == VirtAddr{1});
     CHECK(image.slots[0].size == 4);
     CHECK_FALSE(image.slots[0].pc_relative);
@@ -187,6 +188,9 @@ TEST_CASE("relocations in code are slots, defined or not, sorted and with the pl
     CHECK(image.slots[1].size == 8);
     CHECK(image.slots[2].pc_relative);
     CHECK_FALSE(image.slots[2].target);
+    CHECK_FALSE(image.slots[2].fixed_target);
+    CHECK_FALSE(image.slots[3].target);
+    CHECK(image.slots[3].fixed_target == std::uint64_t{0xFFFFFFFFFFFEFFFC});
     // The entry of the slot at 1 is the second one of the section.
     const auto found = std::search(file.begin(), file.end(), entries.begin(), entries.end());
     CHECK(image.slots[0].file_offset == static_cast<std::uint64_t>(found - file.begin()) + 24);
