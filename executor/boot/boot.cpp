@@ -37,6 +37,20 @@ Result<std::uint64_t> load_segments(const image::ElfFile& elf, Bytes file, const
     return end;
 }
 
+std::vector<AddressRange> text_ranges(const image::ElfFile& elf) {
+    std::vector<AddressRange> ranges;
+    for (const image::ElfSection& section : elf.sections) {
+        if ((section.flags & image::elf::kShfExecinstr) == 0 || section.size == 0) continue;
+        ranges.push_back({{section.address}, {section.address + section.size}});
+        for (const image::ElfSegment& segment : elf.segments)
+            if (segment.type == image::elf::kPtLoad && segment.physical != segment.address && section.address >= segment.address && section.address - segment.address < segment.memory_size) {
+                const std::uint64_t physical = section.address - segment.address + segment.physical;
+                ranges.push_back({{physical}, {physical + section.size}});
+            }
+    }
+    return ranges;
+}
+
 void set_flat(Vcpu& vcpu, std::uint16_t code, std::uint16_t data, std::uint64_t entry) {
     const Segment flat{.selector = data, .base = 0, .limit = 0xFFFFFFFF, .type = 3, .dpl = 0, .big = true, .granular = true};
     vcpu.segments.fill(flat);

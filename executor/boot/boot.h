@@ -8,6 +8,7 @@
 
 #include "executor/cpu/vcpu.h"
 #include "executor/mmu/guest_memory.h"
+#include "support/address.h"
 #include "support/bytes.h"
 #include "support/error.h"
 
@@ -27,6 +28,7 @@ struct BootReport {
     std::string protocol;          ///< "Linux boot protocol 2.15 (bzImage)", "Multiboot 1", ...
     std::string command_line;      ///< as the guest gets it
     std::uint64_t entry = 0;       ///< physical
+    std::vector<AddressRange> text;///< linear ranges that hold code alone, as the image's section headers say; at link and at load addresses
 };
 
 /// Finds out what the image is, loads it, and sets the processor. Fails with `unsupported` for what has no protocol known here, `malformed`

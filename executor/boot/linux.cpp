@@ -150,7 +150,7 @@ Result<std::optional<BootReport>> load_linux_bzimage(const BootRequest& request,
     const std::uint64_t initrd_max = version >= 0x203 ? get(image, kInitrdMax, 4) : 0x37FFFFFF;
     auto line = finish(request, ram, vcpu, end, initrd_max, load);
     if (!line) return tl::unexpected(line.error());
-    return BootReport{fmt::format("Linux boot protocol {}.{:02} (bzImage)", version >> 8, version & 0xFF), *line, load};
+    return BootReport{fmt::format("Linux boot protocol {}.{:02} (bzImage)", version >> 8, version & 0xFF), *line, load, {}};
 }
 
 Result<std::optional<BootReport>> load_linux_elf(const BootRequest& request, const SharedPages& ram, Vcpu& vcpu) {
@@ -173,7 +173,7 @@ Result<std::optional<BootReport>> load_linux_elf(const BootRequest& request, con
     constexpr std::uint64_t kLowmemEnd = 0x37FFFFFF;  // the usual split of 3 GiB to 1 GiB maps no more at first
     auto line = finish(request, ram, vcpu, *end, kLowmemEnd, elf->entry);
     if (!line) return tl::unexpected(line.error());
-    return BootReport{"Linux (ELF file)", *line, elf->entry};
+    return BootReport{"Linux (ELF file)", *line, elf->entry, text_ranges(*elf)};
 }
 
 }  // namespace trapline::executor

@@ -15,6 +15,9 @@ void put(const SharedPages& ram, std::uint64_t address, std::uint64_t value, uns
 /// Loads the PT_LOAD segments at their physical addresses and clears what the file does not fill. Returns the end of the highest one.
 Result<std::uint64_t> load_segments(const image::ElfFile& elf, Bytes file, const SharedPages& ram, const std::string& name);
 
+/// Ranges of the sections of code, where they are linked and where they are loaded.
+std::vector<AddressRange> text_ranges(const image::ElfFile& elf);
+
 /// 32-bit protected mode without paging, flat segments with the given selectors, interrupts off.
 void set_flat(Vcpu& vcpu, std::uint16_t code, std::uint16_t data, std::uint64_t entry);
 

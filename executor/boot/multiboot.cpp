@@ -30,6 +30,7 @@ std::optional<std::size_t> find_header(Bytes image) {
 
 struct Loaded {
     std::uint64_t entry = 0, end = 0;
+    std::vector<AddressRange> text;
 };
 
 /// Loads by the header's own addresses (the a.out kludge).
@@ -49,7 +50,7 @@ Result<Loaded> load_by_addresses(const BootRequest& request, std::size_t header,
         std::fill(ram.data() + end, ram.data() + bss_end, std::uint8_t{0});
         end = bss_end;
     }
-    return Loaded{entry, end};
+    return Loaded{entry, end, {}};
 }
 
 Result<Loaded> load_elf(const BootRequest& request, const SharedPages& ram) {
@@ -65,7 +66,7 @@ Result<Loaded> load_elf(const BootRequest& request, const SharedPages& ram) {
             entry = entry - segment.address + segment.physical;
             break;
         }
-    return Loaded{entry, *end};
+    return Loaded{entry, *end, text_ranges(*elf)};
 }
 
 void put_flat_gdt(const SharedPages& ram, Vcpu& vcpu) {
@@ -124,7 +125,7 @@ Result<std::optional<BootReport>> load_multiboot(const BootRequest& request, con
     put_flat_gdt(ram, vcpu);
     vcpu.gpr[kRax] = kBootMagic;
     vcpu.gpr[kRbx] = kInformation;
-    return BootReport{"Multiboot 1", request.command_line, loaded->entry};
+    return BootReport{"Multiboot 1", request.command_line, loaded->entry, loaded->text};
 }
 
 Result<std::optional<BootReport>> load_plain_elf(const BootRequest& request, const SharedPages& ram, Vcpu& vcpu) {
@@ -133,7 +134,7 @@ Result<std::optional<BootReport>> load_plain_elf(const BootRequest& request, con
     if (!loaded) return tl::unexpected(loaded.error());
     set_flat(vcpu, 8, 16, loaded->entry);
     put_flat_gdt(ram, vcpu);
-    return BootReport{"ELF program, flat protected mode", request.command_line, loaded->entry};
+    return BootReport{"ELF program, flat protected mode", request.command_line, loaded->entry, loaded->text};
 }
 
 }  // namespace trapline::executor

@@ -37,7 +37,8 @@ template <typename One, typename Ends, typename Run = NoRun>
 Step repeat(Execution& x, const One& one, const Ends& ends, const Run& run = {}) {
     if (x.repeat == 0) return one() ? Step::done : Step::fault;
     std::uint32_t count = x.get(kRcx, x.address_size);
-    for (std::uint32_t left = kRepeatSlice; count != 0;) {
+    // Single-stepping reports each iteration (SDM vol. 3, "Single-Step Exception Condition").
+    for (std::uint32_t left = (x.vcpu.rflags & flag::tf) != 0 ? 1 : kRepeatSlice; count != 0;) {
         if (left == 0) {
             x.again = true;
             return Step::done;

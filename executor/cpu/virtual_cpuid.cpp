@@ -9,9 +9,9 @@ namespace trapline::executor {
 namespace {
 
 // CPUID.1:EDX (SDM vol. 2, table "More on Feature Information Returned in the EDX Register").
-constexpr std::uint32_t kFpu = 1u << 0, kPse = 1u << 3, kTsc = 1u << 4, kMsr = 1u << 5, kPae = 1u << 6, kCx8 = 1u << 8, kApic = 1u << 9, kPge = 1u << 13,
+constexpr std::uint32_t kFpu = 1u << 0, kDe = 1u << 2, kPse = 1u << 3, kTsc = 1u << 4, kMsr = 1u << 5, kPae = 1u << 6, kCx8 = 1u << 8, kApic = 1u << 9, kPge = 1u << 13,
                         kCmov = 1u << 15, kMmx = 1u << 23, kFxsr = 1u << 24, kSse = 1u << 25, kSse2 = 1u << 26;
-constexpr std::uint32_t kOffered = kFpu | kPse | kTsc | kMsr | kCx8 | kPge | kCmov | kMmx | kFxsr | kSse | kSse2;
+constexpr std::uint32_t kOffered = kFpu | kDe | kPse | kTsc | kMsr | kCx8 | kPge | kCmov | kMmx | kFxsr | kSse | kSse2;
 constexpr std::uint32_t kHypervisor = 1u << 31;
 
 struct Identity {

@@ -18,7 +18,7 @@ struct VirtualCpuOptions {
     bool hypervisor = false;  ///< CPUID.1:ECX[31]: admits that it is virtual
 };
 
-/// Answers CPUID. Features are those of the host AND those of the table: FPU PSE TSC MSR CX8 PGE CMOV MMX FXSR SSE SSE2, PAE and
+/// Answers CPUID. Features are those of the host AND those of the table: FPU DE PSE TSC MSR CX8 PGE CMOV MMX FXSR SSE SSE2, PAE and
 /// APIC by option. The vendor is the host's where it is AMD or Intel, for the sake of code that runs on it unseen; the
 /// signature is a family 6 part of that vendor, because kernels look for the registers and errata of newer ones.
 class VirtualCpuid {

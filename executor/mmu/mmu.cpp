@@ -156,6 +156,11 @@ void Mmu::control_register_loaded(unsigned number, std::uint64_t old_value) {
     std::fill(large_.begin(), large_.end(), false);
 }
 
+void Mmu::task_switched(std::uint64_t old_cr0, std::uint64_t old_cr3) {
+    control_register_loaded(0, old_cr0);
+    if (old_cr3 != vcpu_->cr3) control_register_loaded(3, old_cr3);
+}
+
 void Mmu::invalidate_page(std::uint32_t linear) {
     const std::uint32_t page = linear / kPageBytes;
     if (!large_[page / kLargePages]) {

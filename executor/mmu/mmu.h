@@ -54,6 +54,7 @@ public:
     MaybeFault write(std::uint64_t linear, const void* from, std::size_t size, Privilege privilege) override;
     MaybeFault fetch(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) override;
     MaybeFault check_write(std::uint64_t linear, std::size_t size, Privilege privilege) override;
+    void task_switched(std::uint64_t old_cr0, std::uint64_t old_cr3) override;
 
     VirtualTlb& tlb() { return *tlb_; }
     /// Guest page faults that were filled, by Fill.

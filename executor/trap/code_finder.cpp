@@ -99,13 +99,14 @@ private:
 
     /// Whether an instruction may stand in compiled code.
     bool is_likely(std::size_t at, std::size_t length) const {
+        if (page_.trust == CodeTrust::text) return length != 0;
         if (length == 0) return false;
         std::size_t opcode_at = at;
         while (opcode_at < at + length && is_prefix(byte(opcode_at))) ++opcode_at;
         if (opcode_at - at > 2) return byte(opcode_at) == 0x0F || byte(opcode_at) == 0x2E;  // long no-operations have many
         const std::uint8_t opcode = byte(opcode_at);
         if (opcode == 0x00 && byte(opcode_at + 1) == 0x00) return false;
-        return kRarity[opcode] < (page_.user ? 1 : 2);
+        return kRarity[opcode] < (page_.trust == CodeTrust::user ? 1 : 2);
     }
 
     struct Run {
@@ -147,14 +148,18 @@ private:
     }
 
     void take_runs() {
-        for (std::size_t at = first_start(); at < end();) {
+        const bool text = page_.trust == CodeTrust::text, begins_here = text && page_.text_begin >= page_.begin;
+        const std::size_t stop = text ? std::min(page_.text_end, end()) : end();
+        for (std::size_t at = begins_here ? page_.text_begin : first_start(); at < stop;) {
             if (covered_[at - page_.begin]) {
                 ++at;
                 continue;
             }
             const Run run = run_from(at);
-            if (run.likely)
-                for (const auto& [offset, length] : run.instructions) mark(offset, length);
+            // In a section of code a few bytes that do not decode are padding or a table; what follows is code again.
+            if (run.likely || text)
+                for (const auto& [offset, length] : run.instructions)
+                    if (is_likely(offset, length_at(offset))) mark(offset, length);
             at = run.end;
         }
     }

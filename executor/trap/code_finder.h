@@ -12,11 +12,19 @@
 
 namespace trapline::executor {
 
+/// What is known of a page beforehand.
+enum class CodeTrust : std::uint8_t {
+    user,    ///< run at CPL 3: system instructions are unlikely
+    kernel,  ///< run at another CPL
+    text,    ///< has a section of code: what decodes there is code, and nothing else is
+};
+
 /// Bytes of a page with some of what lies around it.
 struct PageOfCode {
     std::span<const std::uint8_t> bytes;  ///< the page and its surroundings
     std::size_t begin = 0;                ///< of the page in `bytes`
-    bool user = false;                    ///< run at CPL 3: system instructions are unlikely then
+    CodeTrust trust = CodeTrust::kernel;
+    std::size_t text_begin = 0, text_end = 0;  ///< in `bytes`, of the section of code: where it begins in the page, an instruction does
 };
 
 /// Marks the offsets in the page at which instructions begin. `entry` is where execution enters.

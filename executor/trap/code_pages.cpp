@@ -48,7 +48,16 @@ const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_pag
     std::memcpy(code.data(), neighbours.before.data() + neighbours.before.size() - before, before);
     std::memcpy(code.data() + before, original, kPageBytes);
     std::memcpy(code.data() + before + kPageBytes, neighbours.after.data(), after);
-    page->starts = find_instructions(*decoder_, {std::span(code.data(), before + kPageBytes + after), before, neighbours.user}, entry);
+    PageOfCode around{.bytes = std::span(code.data(), before + kPageBytes + after), .begin = before, .trust = neighbours.user ? CodeTrust::user : CodeTrust::kernel};
+    const std::uint64_t address = std::uint64_t{linear_page} * kPageBytes;
+    for (const AddressRange& range : text_) {
+        if (range.begin.value >= address + kPageBytes || range.end.value <= address) continue;
+        around.trust = CodeTrust::text;
+        around.text_begin = range.begin.value < address ? 0 : before + (range.begin.value - address);
+        around.text_end = before + std::min<std::uint64_t>(range.end.value - address, kPageBytes);
+        break;
+    }
+    page->starts = find_instructions(*decoder_, around, entry);
     for (std::size_t at = 0; at < kPageBytes; ++at) {
         if (!page->starts[at]) continue;
         const decode::Insn insn = decoder_->decode(Bytes(code.data() + before + at, kPageBytes - at + after), Mode::protected32);

@@ -12,6 +12,7 @@
 #include "decode/instruction_decoder.h"
 #include "executor/mmu/guest_memory.h"
 #include "executor/trap/site_forms.h"
+#include "support/address.h"
 
 namespace trapline::executor {
 
@@ -46,6 +47,9 @@ public:
     /// `all_sites`: privileged instructions become breakpoints too.
     CodePages(const decode::InstructionDecoder& decoder, const SiteForms& forms, const SharedPages& ram, const SharedPages& copies, bool all_sites);
 
+    /// Linear ranges that are code and nothing else, as the headers of the guest's image say.
+    void set_text(std::vector<AddressRange> ranges) { text_ = std::move(ranges); }
+
     /// The page of a frame, if its code has been run since it was last written.
     const CodePage* find(std::uint32_t frame) const { return pages_[frame].get(); }
     /// Makes the copy of a frame's code for execution at `linear_page`, where an instruction begins at offset `entry`. The
@@ -63,6 +67,7 @@ private:
     const SharedPages* ram_;
     const SharedPages* copies_;
     bool all_sites_;
+    std::vector<AddressRange> text_;
     std::vector<std::unique_ptr<CodePage>> pages_;  ///< by frame
     std::vector<std::uint32_t> free_copies_;
     std::uint32_t used_copies_ = 0;

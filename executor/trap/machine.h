@@ -18,6 +18,7 @@
 #include "executor/hypercall/plan_patches.h"
 #include "executor/mmu/mmu.h"
 #include "executor/trap/statistics.h"
+#include "support/address.h"
 
 namespace trapline::executor {
 
@@ -65,6 +66,8 @@ public:
                                                    const SharedPages& copies, const MachineOptions& options);
 
     Vcpu& vcpu() { return vcpu_; }
+    /// Linear ranges that hold code alone, as a loader reports them.
+    void set_text(std::vector<AddressRange> ranges) { code_->set_text(std::move(ranges)); }
     /// Runs until something ends the run.
     RunOutcome run();
     const Statistics& statistics() const { return statistics_; }
@@ -82,10 +85,9 @@ public:
     void control_register_loaded(unsigned number, std::uint64_t old_value) override { mmu_->control_register_loaded(number, old_value); }
     void page_invalidated(std::uint64_t linear) override { mmu_->invalidate_page(static_cast<std::uint32_t>(linear)); }
     // PhysicalDevices
-    bool is_device_page(std::uint64_t) const override { return false; }
-    std::uint32_t physical_read(std::uint64_t, unsigned) override { return 0xFFFFFFFF; }
-    void physical_write(std::uint64_t, unsigned, std::uint32_t) override {}
-
+    bool is_device_page(std::uint64_t frame) const override { return pc_->is_device_memory(frame * kPageBytes); }
+    std::uint32_t physical_read(std::uint64_t address, unsigned size) override { return pc_->memory_read(address, size); }
+    void physical_write(std::uint64_t address, unsigned size, std::uint32_t value) override { pc_->memory_write(address, size, value); }
     // Clock
     Nanoseconds now() override;
 
@@ -113,6 +115,7 @@ private:
     bool is_dense_here();
     void inject(const Event& event);
     void inject_fault(const Fault& fault);
+    void note_event(std::uint8_t vector);
     void end(Ending ending, std::string detail = {}, unsigned code = 0);
     void load_frame();
     void store_frame();

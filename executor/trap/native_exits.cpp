@@ -51,8 +51,12 @@ void Machine::take_signal() {
             vcpu_.dr[6] |= kSingleStep;
             inject({.kind = EventKind::trap, .vector = static_cast<std::uint8_t>(Vector::debug)});
             break;
-        case Vector::math_fault:
         case Vector::simd_fault:
+            leave_stub();
+            // Without CR4.OSXMMEXCPT the processor raises #UD instead; the host has the bit set.
+            inject_fault({(vcpu_.cr4 & cr4::osxmmexcpt) != 0 ? Vector::simd_fault : Vector::invalid_opcode});
+            break;
+        case Vector::math_fault:
             leave_stub();
             inject_fault({static_cast<Vector>(signal.trap), {}, 0});
             break;
@@ -168,12 +172,21 @@ void Machine::leave_stub() {
 
 void Machine::interpret_one() {
     ++statistics_.interpreted;
-    const bool single_step = (vcpu_.rflags & flag::tf) != 0;
+    const bool single_step = (vcpu_.rflags & flag::tf) != 0, interrupts = (vcpu_.rflags & flag::interrupt) != 0;
     const StepResult result = interpret(vcpu_, *mmu_, *this);
     switch (result.step) {
-        case Step::fault: inject_fault(result.fault); return;
+        case Step::fault:
+            if (result.fault.after_task_switch && result.fault.vector == Vector::debug)
+                inject({.kind = EventKind::trap, .vector = static_cast<std::uint8_t>(Vector::debug)});
+            else
+                inject_fault(result.fault);
+            return;
         case Step::trap:
-            inject({.kind = EventKind::software_interrupt, .vector = *result.software_vector});
+            // INT1 is no software interrupt but raises #DB as a trap.
+            if (result.software_vector)
+                inject({.kind = EventKind::software_interrupt, .vector = *result.software_vector, .instruction_length = result.length});
+            else
+                inject({.kind = EventKind::trap, .vector = static_cast<std::uint8_t>(Vector::debug)});
             return;
         case Step::not_here:
             if (native_vector_ != 0) {
@@ -198,10 +211,17 @@ void Machine::interpret_one() {
         case Step::done: break;
     }
     native_vector_ = 0;
-    if (single_step) {
+    // MOV SS and POP SS hold debug exceptions back too, STI (which has just switched interrupts on) does not.
+    const bool stack_shadow = vcpu_.interrupt_shadow && interrupts == ((vcpu_.rflags & flag::interrupt) != 0);
+    if (single_step && !stack_shadow) {
         vcpu_.dr[6] |= kSingleStep;
         inject({.kind = EventKind::trap, .vector = static_cast<std::uint8_t>(Vector::debug)});
     }
+}
+
+void Machine::note_event(std::uint8_t vector) {
+    ++events_;
+    ++statistics_.delivered[vector];
 }
 
 void Machine::inject_fault(const Fault& fault) {
