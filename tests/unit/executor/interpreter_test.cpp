@@ -77,8 +77,10 @@ const Row kRows[] = {
     {{0x9E}, "sahf", {0xFF00}, {0xFF00}, kO, kC | kP | kA | kZ | kS | kO},
     {{0x9F}, "lahf: bit 1 is set, 3 and 5 are not", {0}, {0xD700}, kC | kP | kA | kZ | kS, kC | kP | kA | kZ | kS},
     {{0x86, 0x1D, 0x00, 0x80, 0x00, 0x00}, "xchg [8000h],bl", {0, 0x55, 0, 0, 0x11223344}, {0, 0x44, 0, 0, 0x11223355}, 0, 0},
-    {{0x0F, 0xBB, 0x1D, 0xFC, 0x7F, 0x00, 0x00}, "btc [7FFCh],ebx: bit 32 is the next doubleword's", {0, 32, 0, 0, 1}, {0, 32, 0, 0, 0}, 0, kC, kO | kS | kA | kP},
-    {{0x0F, 0xA3, 0x1D, 0x04, 0x80, 0x00, 0x00}, "bt [8004h],ebx: a negative number reaches back", {0, 0xFFFFFFFF, 0, 0, 0x80000000}, {0, 0xFFFFFFFF, 0, 0, 0x80000000}, 0, kC, kO | kS | kA | kP},
+    {{0x0F, 0xBB, 0x1D, 0xFC, 0x7F, 0x00, 0x00}, "btc [7FFCh],ebx: bit 32 is the next doubleword's", {0, 32, 0, 0, 1},
+    {0, 32, 0, 0, 0}, 0, kC, kO | kS | kA | kP},
+    {{0x0F, 0xA3, 0x1D, 0x04, 0x80, 0x00, 0x00}, "bt [8004h],ebx: a negative number reaches back", {0, 0xFFFFFFFF, 0, 0, 0x80000000},
+    {0, 0xFFFFFFFF, 0, 0, 0x80000000}, 0, kC, kO | kS | kA | kP},
     {{0x0F, 0xC3, 0x1D, 0x00, 0x80, 0x00, 0x00}, "movnti [8000h],ebx", {0, 7}, {0, 7, 0, 0, 7}, 0, 0},
     {{0x8D, 0x44, 0x8B, 0xFF}, "lea eax,[ebx+ecx*4-1]", {0, 0x100, 3}, {0x10B, 0x100, 3}, 0, 0},
     {{0x67, 0x8D, 0x47, 0xFF}, "lea eax,[bx-1]: 16-bit addresses wrap", {0, 0xFFFF0000}, {0xFFFF, 0xFFFF0000}, 0, 0},
@@ -126,7 +128,8 @@ TEST_CASE("divisions that do not fit raise #DE", "[interpreter]") {
         std::initializer_list<std::uint8_t> bytes;
         std::uint32_t eax, edx, ebx;
     };
-    const Division rows[] = {{{0xF7, 0xF3}, 1, 0, 0}, {{0xF7, 0xF3}, 0, 1, 1}, {{0xF6, 0xF3}, 0x1000, 0, 0x10}, {{0xF7, 0xFB}, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFF},
+    const Division rows[] = {{{0xF7, 0xF3}, 1, 0, 0}, {{0xF7, 0xF3}, 0, 1, 1}, {{0xF6, 0xF3}, 0x1000, 0, 0x10},
+                             {{0xF7, 0xFB}, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFF},
                              {{0xF7, 0xFB}, 0, 0x80000000, 0xFFFFFFFF}, {{0xF6, 0xFB}, 0x80, 0, 1}, {{0xD4, 0x00}, 5, 0, 0}};
     for (const Division& row : rows) {
         INFO(hex(row.bytes));
