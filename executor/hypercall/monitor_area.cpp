@@ -32,8 +32,8 @@ Result<std::unique_ptr<MonitorArea>> MonitorArea::create(const PlanPatches& patc
     for (const auto* pages : {&stubs, &gate, &shared})
         if (!*pages) return tl::unexpected(pages->error());
     std::copy(patches.stubs().begin(), patches.stubs().end(), stubs->data() + offset);
-    // jmp qword ptr [rip + 0], and the address behind it
-    static constexpr std::uint8_t kJump[] = {0xFF, 0x25, 0, 0, 0, 0};
+    // jmp qword ptr [rip + 2], and the address at the next multiple of eight: with the guest's AC set it has to be aligned
+    static constexpr std::uint8_t kJump[] = {0xFF, 0x25, 2, 0, 0, 0, 0xCC, 0xCC};
     const std::uint64_t target = gate_entry_address();
     std::memcpy(gate->data(), kJump, sizeof kJump);
     std::memcpy(gate->data() + sizeof kJump, &target, sizeof target);

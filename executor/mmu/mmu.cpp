@@ -28,7 +28,7 @@ std::uint32_t first_mappable_page() {
 
 Mmu::Mmu(Vcpu& vcpu, const SharedPages& ram, VirtualTlb& tlb, CodePages& code, PhysicalDevices& devices, FindOverlays overlays)
     : vcpu_(&vcpu), ram_(&ram), tlb_(&tlb), code_(&code), devices_(&devices), overlays_(std::move(overlays)),
-      first_mappable_(first_mappable_page()), large_(VirtualTlb::kPages / kLargePages) {}
+      first_mappable_(first_mappable_page()), large_(VirtualTlb::kPages / kLargePages), without_overlays_(ram.pages()) {}
 
 bool Mmu::can_map(std::uint32_t page, std::uint64_t frame) const {
     return frame < ram_->pages() && page >= first_mappable_ && !tlb_->is_reserved(page) && !devices_->is_device_page(frame);
@@ -56,14 +56,16 @@ Fill Mmu::fill_page(std::uint32_t linear, bool write, bool fetch, std::uint32_t 
     to.writable = (translation.writable || overrides) && translation.dirty;
     const CodePage* code = code_->find(frame);
     if (fetch) {
-        if (code == nullptr || (code->linear_page != page && (code->has_overlays || !overlays_(page, frame).empty()))) {
+        const auto overlays = overlays_for(page, frame);
+        if (code == nullptr || (code->linear_page != page && (code->has_overlays || !overlays.empty()))) {
             tlb_->drop_executable(frame);
             tlb_->write_protect_frame(frame);
             CodeNeighbours around{.user = vcpu_->cpl == 3};
             if (const std::uint8_t* before = neighbour(page - 1)) around.before = {before, kPageBytes};
             if (const std::uint8_t* after = neighbour(page + 1)) around.after = {after, kPageBytes};
-            code = code_->prepare(frame, page, linear % kPageBytes, around, overlays_(page, frame));
+            code = code_->prepare(frame, page, linear % kPageBytes, around, overlays);
             if (code == nullptr) return Fill::exhausted;
+            if (code->has_overlays) (to.user ? shared_overlays_ : kernel_overlays_).push_back(frame);
         }
         to.writable = false;
         to.executable = true;
@@ -134,6 +136,25 @@ const CodePage* Mmu::code_at(std::uint32_t linear) {
     PageTranslation translation;
     if (!peek_pages(*vcpu_, *ram_, linear, translation) || translation.frame >= ram_->pages()) return nullptr;
     return code_->find(static_cast<std::uint32_t>(translation.frame));
+}
+
+std::span<const CodeOverlay* const> Mmu::overlays_for(std::uint32_t page, std::uint32_t frame) {
+    if (vcpu_->cpl != 0 || without_overlays_[frame]) return {};
+    return overlays_(page, frame);
+}
+
+void Mmu::withdraw_overlays() {
+    const auto withdraw = [this](std::vector<std::uint32_t>& frames) {
+        for (const std::uint32_t frame : frames) {
+            without_overlays_[frame] = true;
+            tlb_->drop_executable(frame);
+            code_->forget(frame);
+        }
+        frames.clear();
+    };
+    if (!shared_overlays_.empty()) withdraw(shared_overlays_);
+    // Rings 1 and 2 reach the supervisor's pages.
+    if (vcpu_->cpl != 3 && !kernel_overlays_.empty()) withdraw(kernel_overlays_);
 }
 
 void Mmu::forget_code_at(std::uint32_t page) {

@@ -47,6 +47,9 @@ public:
     void invalidate_page(std::uint32_t linear);
     /// Forgets the copy of a page of code, so that it is prepared again when it is next run.
     void forget_code_at(std::uint32_t page);
+    /// To be called before code runs at another CPL than 0: patches are for CPL 0 alone, so pages that such code can reach lose
+    /// theirs for good. Costs a comparison where there are none.
+    void withdraw_overlays();
     /// The page of code at a linear address, null where none has been run.
     const CodePage* code_at(std::uint32_t linear);
 
@@ -70,6 +73,7 @@ private:
     MaybeFault locate(std::uint32_t linear, PageAccess access, Place& place);
     Fill fill_page(std::uint32_t linear, bool write, bool fetch, std::uint32_t instruction, Fault& fault);
     bool map_around(std::uint32_t page, const PageTranslation& translation, MappedPage to);
+    std::span<const CodeOverlay* const> overlays_for(std::uint32_t page, std::uint32_t frame);
     bool can_map(std::uint32_t page, std::uint64_t frame) const;
     void forget_code(std::uint32_t frame);
     const std::uint8_t* neighbour(std::uint32_t page) const;
@@ -82,6 +86,9 @@ private:
     FindOverlays overlays_;
     std::uint32_t first_mappable_ = 0;              ///< the host keeps the pages below for itself
     std::vector<bool> large_;                       ///< by 4 MiB of linear memory: filled from a large page
+    std::vector<std::uint32_t> shared_overlays_;    ///< frames with patches that code of other CPLs might run
+    std::vector<std::uint32_t> kernel_overlays_;    ///< frames with patches that the supervisor alone can run
+    std::vector<bool> without_overlays_;            ///< by frame: run at other CPLs
     std::array<std::uint64_t, 4> fills_{};
     std::uint64_t code_writes_ = 0;
 };

@@ -98,17 +98,17 @@ RunOutcome Machine::run() {
     while (!outcome_) {
         serve_devices();
         if (outcome_) break;
-        if (takes_interrupt()) {
-            if (is_in_stub()) {
-                const auto place = options_.plan->locate(static_cast<std::uint32_t>(vcpu_.rip));
-                if (!place || !place->exact) {
-                    // Between two of the guest's instructions there is no address to deliver at: one more native step.
-                    stepping_over_ = true;
-                    enter_natively();
-                    continue;
-                }
-                vcpu_.rip = place->guest;
+        if ((takes_interrupt() || !runs_natively()) && is_in_stub()) {
+            const auto place = options_.plan->locate(static_cast<std::uint32_t>(vcpu_.rip));
+            if (!place || !place->exact) {
+                // Between two of the guest's instructions there is no address to go on at: one more native step.
+                stepping_over_ = true;
+                enter_natively();
+                continue;
             }
+            vcpu_.rip = place->guest;
+        }
+        if (takes_interrupt()) {
             vcpu_.halted = false;
             inject({.kind = EventKind::external_interrupt, .vector = pc_->acknowledge_interrupt()});
             continue;
@@ -132,7 +132,11 @@ RunOutcome Machine::run() {
     return *outcome_;
 }
 
-bool Machine::runs_natively() const { return vcpu_.is_protected() && (vcpu_.rflags & flag::vm) == 0 && vcpu_.cs().big; }
+bool Machine::runs_natively() const {
+    // Single-stepped kernel code is interpreted where there are patches: the guest must not see the steps of stubs.
+    if (area_ != nullptr && vcpu_.cpl != 3 && (vcpu_.rflags & flag::tf) != 0 && !stepping_over_) return false;
+    return vcpu_.is_protected() && (vcpu_.rflags & flag::vm) == 0 && vcpu_.cs().big;
+}
 
 /// Whether a sensitive instruction stands here or a little further on: then going native and coming back costs more than
 /// interpreting what lies between.
@@ -209,10 +213,12 @@ void Machine::load_frame() {
     frame.rip = static_cast<std::uint32_t>(vcpu_.rip);
     // IF is on for the host's interrupts, IOPL 0; AC works at CPL 3 with CR0.AM only, which the host has set.
     constexpr std::uint64_t kReal = flag::arithmetic | flag::df | flag::tf | flag::nt | flag::id;
-    const bool checks_alignment = vcpu_.cpl == 3 && (vcpu_.cr0 & cr0::am) != 0;
+    // Patched kernel code changes AC by itself, so there it is always the real one.
+    const bool checks_alignment = vcpu_.cpl == 3 ? (vcpu_.cr0 & cr0::am) != 0 : area_ != nullptr;
     frame.rflags = (vcpu_.rflags & (kReal | (checks_alignment ? flag::ac : 0))) | flag::interrupt | flag::fixed | (stepping_over_ ? flag::tf : 0);
     const std::uint64_t end = user_end();
     if (area_ != nullptr) {
+        if (vcpu_.cpl != 0) mmu_->withdraw_overlays();
         area_->publish(vcpu_);
         area_->set_event_waits(pc_->interrupt_waits() && (vcpu_.rflags & flag::interrupt) == 0);
     }
@@ -229,7 +235,7 @@ void Machine::store_frame() {
     for (unsigned i = 0; i < 8; ++i) vcpu_.gpr[i] = static_cast<std::uint32_t>(frame.gpr[i]);
     vcpu_.rip = static_cast<std::uint32_t>(frame.rip);
     constexpr std::uint64_t kReal = flag::arithmetic | flag::df | flag::nt | flag::id;
-    const std::uint64_t taken = kReal | (stepping_over_ ? 0 : flag::tf);
+    const std::uint64_t taken = kReal | (stepping_over_ ? 0 : flag::tf) | (area_ != nullptr && vcpu_.cpl != 3 ? flag::ac : 0);
     vcpu_.rflags = (vcpu_.rflags & ~taken) | (frame.rflags & taken);
     if (area_ != nullptr) area_->collect(vcpu_);
 }

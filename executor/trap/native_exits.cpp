@@ -43,11 +43,8 @@ void Machine::take_signal() {
                 stepping_over_ = false;
                 break;
             }
-            if (is_in_stub()) {
-                const auto place = options_.plan->locate(static_cast<std::uint32_t>(vcpu_.rip));
-                if (!place || !place->exact) break;  // not behind an instruction of the guest's yet
-                vcpu_.rip = place->guest;
-            }
+            // In patched kernel code POPF of a stub has set TF; the interpreter goes on and reports the steps.
+            if (area_ != nullptr && vcpu_.cpl != 3) break;
             vcpu_.dr[6] |= kSingleStep;
             inject({.kind = EventKind::trap, .vector = static_cast<std::uint8_t>(Vector::debug)});
             break;
@@ -62,7 +59,11 @@ void Machine::take_signal() {
             break;
         case Vector::alignment_check:
             leave_stub();
-            inject_fault({Vector::alignment_check, 0, 0});
+            // Alignment is checked at CPL 3 only; the host's ring 3 is not always the guest's.
+            if (vcpu_.cpl == 3)
+                inject_fault({Vector::alignment_check, 0, 0});
+            else
+                interpret_one();
             break;
         default: take_fault(signal.trap, signal.error_code); break;
     }
