@@ -80,6 +80,7 @@ Run add_patch(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_verify(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_corpus(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_doctor(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
+Run add_run(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_verify_isa(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_manual(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 

@@ -13,7 +13,7 @@ import sys
 
 EVERYTHING = "*"
 # Result documents: plain data that renderers may see.
-DOCUMENTS = {"scan/finding.h", "patch/plan.h", "patch/cost.h", "patch/abi_distance.h", "patch/proof/verify_report.h"}
+DOCUMENTS = {"scan/finding.h", "patch/plan.h", "patch/cost.h", "patch/abi_distance.h", "patch/proof/verify_report.h", "executor/host/run_statistics.h"}
 PLAN_DOCUMENT = {"scan/finding.h", "patch/plan.h"}
 MODULES = {
     "support": set(),

@@ -20,28 +20,11 @@
 #include <cstring>
 #include <utility>
 
+#include "executor/host/descriptor.h"
+
 namespace trapline::executor {
 
 namespace {
-
-/// An open file that is closed with this object.
-class Descriptor {
-public:
-    Descriptor() = default;
-    explicit Descriptor(int number) : number_(number) {}
-    Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-    Descriptor& operator=(Descriptor&& other) noexcept {
-        std::swap(number_, other.number_);
-        return *this;
-    }
-    ~Descriptor() {
-        if (number_ >= 0) ::close(number_);
-    }
-    int get() const { return number_; }
-
-private:
-    int number_ = -1;
-};
 
 bool receive(int channel, void* into, std::size_t size) {
     for (;;) {

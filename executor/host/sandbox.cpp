@@ -141,9 +141,11 @@ Status confine_calls(const KeptDescriptors& kept) {
         {SYS_read, {descriptor(0, STDIN_FILENO)}},
         {SYS_write, {descriptor(0, STDOUT_FILENO)}},
         {SYS_write, {descriptor(0, STDERR_FILENO)}},
+        {SYS_writev, {descriptor(0, STDERR_FILENO)}},  // the C library's own last words
         {SYS_write, {descriptor(0, kept.results)}},
         {SYS_clock_gettime, {}},
         {SYS_exit_group, {}},
+        {SYS_close, {}},
         // Poll, when it goes on after the process was stopped.
         {SYS_restart_syscall, {}},
         // The allocator's.
