@@ -49,6 +49,14 @@ public:
 private:
     std::size_t end() const { return page_.begin + kPageBytes; }
     std::size_t length_at(std::size_t at) const { return decoder_.decode(Bytes(data_.data() + at, data_.size() - at), Mode::protected32).length; }
+    /// As length_at, but an undefined form (an opcode that is a hole, operands that raise #UD) has the length that it would
+    /// have: code may contain one on purpose. 1 where there is not even that.
+    std::size_t stride_at(std::size_t at) const {
+        const std::size_t length = length_at(at);
+        if (length != 0) return length;
+        const std::size_t undefined = decode::parse_structure(decode::OpcodeMaps::generated(), Bytes(data_.data() + at, data_.size() - at), Mode::protected32).length;
+        return std::max<std::size_t>(undefined, 1);
+    }
     std::uint8_t byte(std::size_t at) const { return at < data_.size() ? data_[at] : std::uint8_t{0}; }
     bool in_page(std::int64_t at) const { return at >= static_cast<std::int64_t>(page_.begin) && at < static_cast<std::int64_t>(end()); }
 
@@ -123,9 +131,10 @@ private:
         while (at < end() && !covered_[at - page_.begin]) {
             const std::size_t length = length_at(at);
             run.likely &= is_likely(at, length);
-            run.instructions.emplace_back(at, std::max<std::size_t>(length, 1));
+            const std::size_t stride = stride_at(at);
+            run.instructions.emplace_back(at, stride);
             const bool falls_through = length == 0 || flow(at, length).falls_through;
-            at += std::max<std::size_t>(length, 1);
+            at += stride;
             if (!falls_through) break;
         }
         run.end = at;
@@ -137,11 +146,11 @@ private:
     /// The first offset in the page at which an instruction begins: where decoding from most places before it arrives. Without
     /// anything before, the page's first byte.
     std::size_t first_start() const {
-        constexpr std::size_t kVoters = 24;
+        constexpr std::size_t kVoters = 12;
         std::array<unsigned, kLongest + 1> votes{};
         for (std::size_t i = 0; i < kVoters && i + kLongest < page_.begin; ++i) {
             std::size_t at = i;
-            while (at < page_.begin) at += std::max<std::size_t>(length_at(at), 1);
+            while (at < page_.begin) at += stride_at(at);
             ++votes[std::min(at - page_.begin, kLongest)];
         }
         return page_.begin + static_cast<std::size_t>(std::max_element(votes.begin(), votes.end()) - votes.begin());

@@ -69,6 +69,9 @@ const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_pag
         copy[at] = kInt3;
     }
     for (const CodeOverlay* overlay : overlays) {
+        // A plan that took data for code, or met it out of step, must not be believed: the window's ends are instructions here too.
+        const bool in_step = page->starts[overlay->window_begin] && (overlay->window_end >= kPageBytes || page->starts[overlay->window_end] || overlay->window_end == overlay->window_begin);
+        if (!in_step) continue;
         page->has_overlays = true;
         const std::size_t size = overlay->bytes.size();
         for (std::size_t at = overlay->offset; at < overlay->offset + size; ++at) {
