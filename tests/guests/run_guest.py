@@ -5,10 +5,9 @@
 Where it runs: --qemu (TCG, a virtual CPU like the executor's; the default), --trapline with --technique, or --program, a
 command with {guest} in it. Under QEMU the rows of NAME.tcg-differences apply: what TCG prints where it departs from the
 manual, in TSV of the columns COLUMNS. `line` counts in NAME.expected, `expected` is that line again, `tcg` what stands there
-instead (\\n between lines, `-` for none). The rows are held both ways: a line that TCG gets right after all fails too. Where TCG goes
-astray for good the file is one line, `skip: WHY`.
-Exit 0: equal, and the guest ended with its pass code. 1: not so. 77: the emulator is missing, or TCG
-cannot run the guest."""
+instead (\\n between lines, `-` for none). The rows are held both ways: a line that TCG gets right after all fails too. Where
+TCG loses its way the file is one line, `skip: WHY`.
+Exit 0: equal, and the guest ended with its pass code. 1: not so. 77: the emulator is missing, or TCG cannot run it."""
 import argparse
 import difflib
 import pathlib

@@ -227,7 +227,7 @@ fault_undefined:
     mov $0x300000, %ebx
     xor %ax, %ax
     mov %ax, %fs
-    addr32 mov %fs:(%ebx), %eax
+    mov %fs:(%ebx), %eax
     keep "fs:300000 by the limit of protected mode", %eax
     mov $0x11223344, %eax
     pushl %eax

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Protected mode without paging: all of RAM, A20, no protection of pages; and the checks of control registers. unpaged_protected.md.
+// Protected mode without paging: all of RAM, A20, no protection of pages; and what control registers keep. unpaged_protected.md.
 #include "runtime.inc"
 
 .macro show text, value

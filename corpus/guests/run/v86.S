@@ -319,7 +319,7 @@ questions:
     slot "pushf", "pushfw; popw %ax"
     slot "pushf, 32 bits", "pushfl; popl %eax"
     slot "popf", "pushw $2; popfw"
-    slot "iret", "pushw $2; pushw %cs; pushw $1f-low_begin; iret; 1:"
+    slot "iret", "pushw $2; pushw %cs; mov $1f-low_begin, %ax; pushw %ax; iret; 1:"
     slot "hlt", "hlt"
     slot "in 80", "in $0x80, %al"
     slot "in 81", "in $0x81, %al"
@@ -350,7 +350,7 @@ questions:
     slot "div by 0", "xor %cx, %cx; div %cx"
     slot "ud2", "ud2"
     slot "word at ffff", "mov 0xffff, %ax"
-    slot "byte at 10000", "mov $0x10000, %ebx; addr32 mov (%ebx), %al"
+    slot "byte at 10000", "mov $0x10000, %ebx; mov (%ebx), %al"
     last_slot
 interrupts:
     slot "int 60", "int $0x60"
