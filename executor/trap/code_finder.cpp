@@ -11,6 +11,7 @@ namespace trapline::executor {
 namespace {
 
 constexpr std::size_t kLongest = 15;
+constexpr std::size_t kMostBytes = kPageBytes + 256;  // of a page with what is around it
 
 /// One-byte opcodes that compiled 32-bit code does not contain, and those that only kernels do.
 constexpr std::array<std::uint8_t, 14> kNeverOpcodes = {0x27, 0x2F, 0x37, 0x3F, 0x62, 0x63, 0xC4, 0xC5, 0xC8, 0xCE, 0xD4, 0xD5, 0xD6, 0xD7};
@@ -38,24 +39,38 @@ struct Flow {
 
 class Finder {
 public:
-    Finder(const decode::InstructionDecoder& decoder, const PageOfCode& page) : decoder_(decoder), page_(page), data_(page.bytes) {}
+    Finder(const decode::InstructionDecoder& decoder, const PageOfCode& page) : decoder_(decoder), page_(page), data_(page.bytes.first(std::min(page.bytes.size(), kMostBytes))) {}
 
-    std::bitset<kPageBytes> find(std::uint32_t entry) {
+    FoundCode find(std::uint32_t entry) {
         follow(page_.begin + entry);
         take_runs();
-        return starts_;
+        FoundCode found;
+        found.starts = starts_;
+        for (std::size_t at = starts_._Find_first(); at < kPageBytes; at = starts_._Find_next(at)) found.forms[at] = insns_[page_.begin + at].form;
+        return found;
     }
 
 private:
     std::size_t end() const { return page_.begin + kPageBytes; }
-    std::size_t length_at(std::size_t at) const { return decoder_.decode(Bytes(data_.data() + at, data_.size() - at), Mode::protected32).length; }
+    /// Each place is decoded once, however often it is looked at.
+    std::size_t length_at(std::size_t at) const {
+        if (!decoded_[at]) {
+            decoded_.set(at);
+            insns_[at] = decoder_.decode(Bytes(data_.data() + at, data_.size() - at), Mode::protected32);
+        }
+        return insns_[at].length;
+    }
     /// As length_at, but an undefined form (an opcode that is a hole, operands that raise #UD) has the length that it would
     /// have: code may contain one on purpose. 1 where there is not even that.
     std::size_t stride_at(std::size_t at) const {
         const std::size_t length = length_at(at);
         if (length != 0) return length;
         const std::size_t undefined = decode::parse_structure(decode::OpcodeMaps::generated(), Bytes(data_.data() + at, data_.size() - at), Mode::protected32).length;
-        return std::max<std::size_t>(undefined, 1);
+        if (undefined != 0) return undefined;
+        // Too many prefixes: the instruction behind them belongs to them.
+        std::size_t behind = at;
+        while (behind < data_.size() && is_prefix(byte(behind))) ++behind;
+        return behind - at + std::max<std::size_t>(behind == at ? 0 : length_at(behind), 1);
     }
     std::uint8_t byte(std::size_t at) const { return at < data_.size() ? data_[at] : std::uint8_t{0}; }
     bool in_page(std::int64_t at) const { return at >= static_cast<std::int64_t>(page_.begin) && at < static_cast<std::int64_t>(end()); }
@@ -177,11 +192,13 @@ private:
     const PageOfCode& page_;
     std::span<const std::uint8_t> data_;
     std::bitset<kPageBytes> starts_, covered_;
+    mutable std::bitset<kMostBytes> decoded_;
+    mutable std::array<decode::Insn, kMostBytes> insns_;
 };
 
 }  // namespace
 
-std::bitset<kPageBytes> find_instructions(const decode::InstructionDecoder& decoder, const PageOfCode& page, std::uint32_t entry) {
+FoundCode find_instructions(const decode::InstructionDecoder& decoder, const PageOfCode& page, std::uint32_t entry) {
     return Finder(decoder, page).find(entry);
 }
 

@@ -4,6 +4,7 @@
 // data would change it, and a missed instruction would run as it is.
 #pragma once
 
+#include <array>
 #include <bitset>
 #include <span>
 
@@ -27,7 +28,13 @@ struct PageOfCode {
     std::size_t text_begin = 0, text_end = 0;  ///< in `bytes`, of the section of code: where it begins in the page, an instruction does
 };
 
-/// Marks the offsets in the page at which instructions begin. `entry` is where execution enters.
-std::bitset<kPageBytes> find_instructions(const decode::InstructionDecoder& decoder, const PageOfCode& page, std::uint32_t entry);
+/// What begins at each offset of the page.
+struct FoundCode {
+    std::bitset<kPageBytes> starts;                     ///< an instruction
+    std::array<decode::FormIndex, kPageBytes> forms{};  ///< its form, where `starts` is set
+};
+
+/// Finds the instructions of a page. `entry` is the offset at which execution enters.
+FoundCode find_instructions(const decode::InstructionDecoder& decoder, const PageOfCode& page, std::uint32_t entry);
 
 }  // namespace trapline::executor

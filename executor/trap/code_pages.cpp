@@ -57,11 +57,10 @@ const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_pag
         around.text_end = before + std::min<std::uint64_t>(range.end.value - address, kPageBytes);
         break;
     }
-    page->starts = find_instructions(*decoder_, around, entry);
-    for (std::size_t at = 0; at < kPageBytes; ++at) {
-        if (!page->starts[at]) continue;
-        const decode::Insn insn = decoder_->decode(Bytes(code.data() + before + at, kPageBytes - at + after), Mode::protected32);
-        const SiteKind kind = insn.length == 0 ? SiteKind::none : forms_->kind(insn.form);
+    const FoundCode found = find_instructions(*decoder_, around, entry);
+    page->starts = found.starts;
+    for (std::size_t at = found.starts._Find_first(); at < kPageBytes; at = found.starts._Find_next(at)) {
+        const SiteKind kind = forms_->kind(found.forms[at]);
         if (kind == SiteKind::none) continue;
         page->sites.set(at);
         if (kind == SiteKind::privileged && !all_sites_) continue;

@@ -20,10 +20,10 @@ bool is_one_of(const std::array<std::string_view, N>& names, std::string_view na
 
 }  // namespace
 
-SiteForms::SiteForms(const isa::Database& database, const classify::TagTable& tags) : kinds_(database.records.size() + 1, SiteKind::none) {
+SiteForms::SiteForms(const isa::Database& database, const isa::Profile& profile) : kinds_(database.records.size() + 1, SiteKind::none) {
     for (std::size_t i = 0; i < database.records.size(); ++i) {
         const isa::Record& record = database.records[i];
-        const classify::Tags& derived = tags.at(record, Mode::protected32);
+        const classify::Tags derived = classify::derive(database, record, profile, Mode::protected32);
         SiteKind& kind = kinds_[i + 1];
         if (derived.critical() || is_one_of(kHostOperations, record.virtualization.hypercall)) kind = SiteKind::critical;
         else if (derived.privileged != classify::Privileged::no) kind = SiteKind::privileged;

@@ -21,7 +21,7 @@ enum class SiteKind : std::uint8_t {
 /// By form, for one profile. Immutable.
 class SiteForms {
 public:
-    SiteForms(const isa::Database& database, const classify::TagTable& tags);
+    SiteForms(const isa::Database& database, const isa::Profile& profile);
     SiteKind kind(decode::FormIndex form) const { return form < kinds_.size() ? kinds_[form] : SiteKind::none; }
 
 private:
