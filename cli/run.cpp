@@ -198,7 +198,7 @@ int run(const Options& options, const GlobalOptions& global) {
     const isa::Profile* const profile = find_profile(loaded->database, "ring3");
     if (profile == nullptr) return kBadInput;
     const classify::TagTable tags(loaded->database, *profile);
-    const executor::SiteForms forms(loaded->database, tags);
+    const executor::SiteForms forms(loaded->database, *profile);
     const decode::InstructionDecoder decoder(loaded->database, *profile);
     auto ram = executor::SharedPages::create("trapline-ram", *memory & ~std::uint64_t{0xFFF});
     if (!ram) return report(ram.error());
