@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // In which order do interrupts come when handlers allow others, and exceptions within exceptions? nested_interrupts.md.
-// The timer (line 0) writes T and t, the serial line (line 4) U and u at begin and end of its handler, x stands where a handler leaves.
+// The timer (line 0) writes T and t, the serial line (line 4) U and u, at begin and end of its handler; x is where one leaves.
 #include "runtime.inc"
 
 .macro note letter

@@ -90,7 +90,7 @@ rounds:
     say "\n"
     ring_exit
 
-// Puts the five bytes at %esi at the site, and runs the site between the steps: it must act as old or, at its INT3, as the handler says.
+// Puts the five bytes at %esi at the site, and runs it between the steps: at its INT3 it acts as the handler says.
 poke:
     pushal
     mov $poked, %edi
