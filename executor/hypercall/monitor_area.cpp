@@ -22,22 +22,20 @@ bool map_at(std::uint64_t linear, const SharedPages& pages, std::uint64_t first,
 
 }  // namespace
 
-Result<std::unique_ptr<MonitorArea>> MonitorArea::create(const PlanPatches& patches, VirtualTlb& tlb) {
+Result<std::unique_ptr<MonitorArea>> MonitorArea::create(VirtualTlb& tlb) {
     std::unique_ptr<MonitorArea> area(new MonitorArea);
-    const std::uint64_t offset = patches.stubs_begin() % kPageBytes;
-    const std::uint64_t stub_bytes = (offset + patches.stubs().size() + kPageBytes - 1) / kPageBytes * kPageBytes;
-    auto stubs = SharedPages::create("trapline-stubs", std::max<std::uint64_t>(stub_bytes, kPageBytes));
+    constexpr std::uint64_t kStubBytes = TRAPLINE_32_STUBS_END - TRAPLINE_32_STUBS_BEGIN;
+    auto stubs = SharedPages::create("trapline-stubs", kStubBytes);
     auto gate = SharedPages::create("trapline-gate", kPageBytes);
     auto shared = SharedPages::create("trapline-vcpu", 2 * kPageBytes);
     for (const auto* pages : {&stubs, &gate, &shared})
         if (!*pages) return tl::unexpected(pages->error());
-    std::copy(patches.stubs().begin(), patches.stubs().end(), stubs->data() + offset);
     // jmp qword ptr [rip + 2], and the address at the next multiple of eight: with the guest's AC set it has to be aligned
     static constexpr std::uint8_t kJump[] = {0xFF, 0x25, 2, 0, 0, 0, 0xCC, 0xCC};
     const std::uint64_t target = gate_entry_address();
     std::memcpy(gate->data(), kJump, sizeof kJump);
     std::memcpy(gate->data() + sizeof kJump, &target, sizeof target);
-    const bool mapped = (patches.stubs().empty() || map_at(patches.stubs_begin() - offset, *stubs, 0, stub_bytes, PROT_READ | PROT_EXEC)) &&
+    const bool mapped = map_at(TRAPLINE_32_STUBS_BEGIN, *stubs, 0, kStubBytes, PROT_READ | PROT_EXEC) &&
                         map_at(TRAPLINE_32_GATE, *gate, 0, kPageBytes, PROT_READ | PROT_EXEC) &&
                         map_at(TRAPLINE_32_VCPU, *shared, 0, 2 * kPageBytes, PROT_READ | PROT_WRITE);
     if (!mapped) return fail(ErrorCode::host_limit, fmt::format("no room for the monitor's pages at {:#x}: {}", TRAPLINE_32_STUBS_BEGIN, std::strerror(errno)));
@@ -50,6 +48,10 @@ Result<std::unique_ptr<MonitorArea>> MonitorArea::create(const PlanPatches& patc
     area->gate_ = std::move(*gate);
     area->shared_ = std::move(*shared);
     return area;
+}
+
+void MonitorArea::install(const PlanPatches& patches) {
+    std::copy(patches.stubs().begin(), patches.stubs().end(), stubs_.data() + (patches.stubs_begin() - TRAPLINE_32_STUBS_BEGIN));
 }
 
 void MonitorArea::publish(const Vcpu& vcpu) {

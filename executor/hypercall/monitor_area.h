@@ -16,7 +16,9 @@ namespace trapline::executor {
 class MonitorArea {
 public:
     /// Maps the pages and keeps the guest's own mappings away from them. Fails with `host_limit`.
-    static Result<std::unique_ptr<MonitorArea>> create(const PlanPatches& patches, VirtualTlb& tlb);
+    static Result<std::unique_ptr<MonitorArea>> create(VirtualTlb& tlb);
+    /// Puts a plan's stubs in.
+    void install(const PlanPatches& patches);
 
     /// What stubs read and write of the processor, before the guest runs and after it has left.
     void publish(const Vcpu& vcpu);

@@ -41,10 +41,14 @@ Result<PlanPatches> PlanPatches::create(const PlanDocument& plan) {
     }
     std::sort(result.steps_.begin(), result.steps_.end(), [](const Step& a, const Step& b) { return a.address < b.address; });
 
+    // The guest reads the host's time-stamp counter itself: a patch for that alone would only cost.
+    std::vector<bool> needed(plan.patches.size(), false);
+    for (const PlannedSite& site : plan.sites)
+        if (site.patch && site.operation != "read_time") needed[*site.patch] = true;
     std::vector<std::uint32_t> numbers(plan.patches.size(), 0);  // index + 1 in patches_
     for (std::size_t i = 0; i < plan.patches.size(); ++i) {
         const PlanPatch& patch = plan.patches[i];
-        if (patch.part != kernel || patch.writes.empty()) continue;
+        if (patch.part != kernel || patch.writes.empty() || !needed[i]) continue;
         Patch taken{.begin = static_cast<std::uint32_t>(patch.begin), .end = static_cast<std::uint32_t>(patch.end), .overlays = {}, .expected = {}};
         const auto page = static_cast<std::uint32_t>(patch.writes.front().address / kPageBytes);
         bool one_page = patch.begin / kPageBytes == page && (patch.end - 1) / kPageBytes == page;
@@ -65,7 +69,6 @@ Result<PlanPatches> PlanPatches::create(const PlanDocument& plan) {
             overlay.window_begin = static_cast<std::uint16_t>(taken.begin % kPageBytes);
             overlay.window_end = static_cast<std::uint16_t>(taken.end - (taken.begin - taken.begin % kPageBytes));
         }
-        result.pages_[page].push_back(static_cast<std::uint32_t>(result.patches_.size()));
         result.patches_.push_back(std::move(taken));
         numbers[i] = static_cast<std::uint32_t>(result.patches_.size());
     }
@@ -73,10 +76,23 @@ Result<PlanPatches> PlanPatches::create(const PlanDocument& plan) {
         PlanSite taken{static_cast<std::uint32_t>(site.address), static_cast<std::uint32_t>(site.resume), static_cast<std::uint8_t>(site.bytes.size()), site.patch ? numbers[*site.patch] : 0, 0};
         // Behind an instruction that says itself where control goes, the stub has nothing that stands for the next one.
         if (const auto place = result.locate(taken.resume); !place || !place->exact || place->guest != taken.address + taken.length) taken.resume = 0;
-        if (taken.patch != 0 && site.part == kernel) result.site_at_.emplace(taken.address, static_cast<std::uint32_t>(result.sites_.size()));
+        if (site.part != kernel) taken.patch = 0;
         result.sites_.push_back(taken);
     }
+    result.index();
     return result;
+}
+
+void PlanPatches::index() {
+    for (std::uint32_t i = 0; i < patches_.size(); ++i) pages_[patches_[i].begin / kPageBytes].push_back(i);
+    for (std::uint32_t i = 0; i < sites_.size(); ++i)
+        if (sites_[i].patch != 0) site_at_.emplace(sites_[i].address, i);
+}
+
+std::vector<std::uint32_t> PlanPatches::pages() const {
+    std::vector<std::uint32_t> pages;
+    for (const auto& [page, patches] : pages_) pages.push_back(page);
+    return pages;
 }
 
 std::span<const CodeOverlay* const> PlanPatches::overlays(std::uint32_t linear_page, std::span<const std::uint8_t> page) {

@@ -27,13 +27,19 @@ public:
     /// of another interface, or whose stubs lie outside the interface's area.
     static Result<PlanPatches> create(const PlanDocument& plan);
 
+    /// The same as bytes and back, for the way from the process that reads plans to the one that runs guests. `decode` fails with
+    /// `malformed` for bytes that `encode` did not make.
+    std::vector<std::uint8_t> encode() const;
+    static Result<PlanPatches> decode(std::span<const std::uint8_t> bytes);
+
     /// The overlays of a page whose bytes are those that the plan expects; patches that are off are left out. Valid until the
     /// next call.
     std::span<const CodeOverlay* const> overlays(std::uint32_t linear_page, std::span<const std::uint8_t> page);
-    bool has_patches(std::uint32_t linear_page) const { return pages_.count(linear_page) != 0; }
 
     /// Switches all patches on or off.
     void set_all(bool on);
+    /// Linear pages that have patches.
+    std::vector<std::uint32_t> pages() const;
     /// Counts an execution of an unpatched site. Gives the page to prepare again when that made its patch worth it.
     std::optional<std::uint32_t> count_execution(std::uint32_t linear, unsigned threshold);
 
@@ -61,6 +67,8 @@ private:
         std::uint32_t address = 0, guest = 0;
         bool last = false;
     };
+
+    void index();
 
     std::vector<Patch> patches_;
     std::vector<PlanSite> sites_;

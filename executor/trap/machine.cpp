@@ -62,14 +62,14 @@ Result<std::unique_ptr<Machine>> Machine::create(const decode::InstructionDecode
     machine->started_ = monotonic();
     machine->pc_ = std::make_unique<Pc>(*machine, options.pc);
     machine->code_ = std::make_unique<CodePages>(decoder, forms, ram, copies, options.technique == RunTechnique::breakpoint);
-    const bool uses_plan = options.plan != nullptr && (options.technique == RunTechnique::hypercall || options.technique == RunTechnique::automatic);
-    if (uses_plan) {
-        auto area = MonitorArea::create(*options.plan, machine->tlb_);
+    PlanPatches* plan = nullptr;
+    if (options.technique == RunTechnique::hypercall || options.technique == RunTechnique::automatic) {
+        auto area = MonitorArea::create(machine->tlb_);
         if (!area) return tl::unexpected(area.error());
         machine->area_ = std::move(*area);
-        options.plan->set_all(options.technique == RunTechnique::hypercall);
+        plan = &machine->plan_;
     }
-    FindOverlays overlays = [plan = uses_plan ? options.plan : nullptr, &ram](std::uint32_t linear_page, std::uint32_t frame) {
+    FindOverlays overlays = [plan, &ram](std::uint32_t linear_page, std::uint32_t frame) {
         return plan == nullptr ? std::span<const CodeOverlay* const>() : plan->overlays(linear_page, std::span(ram.page(frame), kPageBytes));
     };
     machine->mmu_ = std::make_unique<Mmu>(machine->vcpu_, ram, machine->tlb_, *machine->code_, *machine, std::move(overlays));
@@ -99,7 +99,7 @@ RunOutcome Machine::run() {
         serve_devices();
         if (outcome_) break;
         if ((takes_interrupt() || !runs_natively()) && is_in_stub()) {
-            const auto place = options_.plan->locate(static_cast<std::uint32_t>(vcpu_.rip));
+            const auto place = plan_.locate(static_cast<std::uint32_t>(vcpu_.rip));
             if (!place || !place->exact) {
                 // Between two of the guest's instructions there is no address to go on at: one more native step.
                 stepping_over_ = true;
@@ -152,6 +152,7 @@ bool Machine::is_dense_here() {
 
 void Machine::serve_devices() {
     if (options_.stop != nullptr && *options_.stop) end(Ending::interrupted);
+    if (options_.plan) look_for_plan();
     const Nanoseconds time = now();
     if (time >= pc_->next_event()) pc_->advance(time);
     if (const auto request = pc_->exit_request()) {
@@ -161,6 +162,17 @@ void Machine::serve_devices() {
             case ExitRequest::Kind::debug_exit: end(Ending::debug_exit, {}, request->code); break;
         }
     }
+}
+
+/// A plan may come while the guest runs already: what it patches is prepared anew.
+void Machine::look_for_plan() {
+    auto plan = options_.plan();
+    if (!plan) return;
+    options_.plan = nullptr;
+    plan_ = std::move(*plan);
+    plan_.set_all(options_.technique == RunTechnique::hypercall);
+    area_->install(plan_);
+    for (const std::uint32_t page : plan_.pages()) mmu_->forget_code_at(page);
 }
 
 void Machine::read_input() {

@@ -3,6 +3,7 @@
 // is possible; everything else comes back here.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,7 +54,8 @@ struct RunOutcome {
 struct MachineOptions {
     RunTechnique technique = RunTechnique::trap;
     PcOptions pc;
-    PlanPatches* plan = nullptr;  ///< for the techniques hypercall and automatic
+    /// For the techniques hypercall and automatic: asked now and then until it gives a plan, which is used from then on.
+    std::function<std::optional<PlanPatches>()> plan;
     int input = -1;         ///< descriptor that serial input comes from, -1 for none
     int trace = -1;         ///< descriptor that a line for each arrival goes to, -1 for none
     const volatile bool* stop = nullptr;  ///< becomes true when the run is to end
@@ -107,8 +109,9 @@ private:
     void take_breakpoint();
     void take_hypercall();
     void take_pending_store(bool after_sti);
-    bool is_in_stub() const { return area_ != nullptr && options_.plan->is_stub(static_cast<std::uint32_t>(vcpu_.rip)); }
+    bool is_in_stub() const { return area_ != nullptr && plan_.is_stub(static_cast<std::uint32_t>(vcpu_.rip)); }
     void leave_stub();
+    void look_for_plan();
     void note_execution(std::uint32_t linear);
     void interpret_site(Arrival arrival);
     void interpret_one();
@@ -127,7 +130,8 @@ private:
     VirtualTlb tlb_;
     std::unique_ptr<CodePages> code_;
     std::unique_ptr<Mmu> mmu_;
-    std::unique_ptr<MonitorArea> area_;   ///< null without a plan
+    std::unique_ptr<MonitorArea> area_;   ///< null for techniques without a plan
+    PlanPatches plan_;                    ///< empty until there is one
     HostSegments segments_;
     VirtualCpuid cpuid_{host_cpuid, {}};
     VirtualMsrs msrs_{cpuid_.is_intel(), {}};

@@ -142,13 +142,13 @@ void Machine::interpret_site(Arrival arrival) {
 void Machine::note_execution(std::uint32_t linear) {
     constexpr unsigned kHot = 4;  // arrivals that cost more than to prepare the page once more
     if (area_ == nullptr || options_.technique != RunTechnique::automatic) return;
-    if (const auto page = options_.plan->count_execution(linear, kHot)) mmu_->forget_code_at(*page);
+    if (const auto page = plan_.count_execution(linear, kHot)) mmu_->forget_code_at(*page);
 }
 
 /// The gate: the stub has named a site, whose instruction stands at its place in memory as it was.
 void Machine::take_hypercall() {
     const std::uint32_t number = area_->call_site();
-    const PlanSite* const site = options_.plan->site(number);
+    const PlanSite* const site = plan_.site(number);
     if (site == nullptr) return end(Ending::unsupported, fmt::format("the guest called for site {}, which the plan does not have", number));
     vcpu_.rip = site->address;
     const std::uint64_t delivered = events_;
@@ -159,7 +159,7 @@ void Machine::take_hypercall() {
 /// A stub has switched interrupts on while one waits. The store is not made: the guest goes on behind the instruction that the stub
 /// stands for, after STI under its shadow.
 void Machine::take_pending_store(bool after_sti) {
-    const auto place = options_.plan->locate(static_cast<std::uint32_t>(vcpu_.rip));
+    const auto place = plan_.locate(static_cast<std::uint32_t>(vcpu_.rip));
     if (!place || place->next == 0) return end(Ending::unsupported, fmt::format("a stub at {:#x} ends without saying where the guest goes on", vcpu_.rip));
     vcpu_.rip = place->next;
     vcpu_.interrupt_shadow = after_sti;
@@ -168,7 +168,7 @@ void Machine::take_pending_store(bool after_sti) {
 /// What the guest gets to see is never an address in a stub.
 void Machine::leave_stub() {
     if (!is_in_stub()) return;
-    if (const auto place = options_.plan->locate(static_cast<std::uint32_t>(vcpu_.rip))) vcpu_.rip = place->guest;
+    if (const auto place = plan_.locate(static_cast<std::uint32_t>(vcpu_.rip))) vcpu_.rip = place->guest;
 }
 
 void Machine::interpret_one() {
