@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <optional>
-#include <string_view>
 #include <vector>
 
 namespace trapline::executor {
@@ -26,10 +25,13 @@ constexpr std::array<std::uint8_t, 256> make_rarity() {
 }
 constexpr std::array<std::uint8_t, 256> kRarity = make_rarity();
 
-bool is_prefix(std::uint8_t byte) {
-    constexpr std::string_view kPrefixes = "\x26\x2E\x36\x3E\x64\x65\x66\x67\xF0\xF2\xF3";
-    return kPrefixes.find(static_cast<char>(byte)) != std::string_view::npos;
+constexpr std::array<bool, 256> make_prefixes() {
+    std::array<bool, 256> prefixes{};
+    for (const unsigned char prefix : {0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF0, 0xF2, 0xF3}) prefixes[prefix] = true;
+    return prefixes;
 }
+constexpr std::array<bool, 256> kPrefixes = make_prefixes();
+bool is_prefix(std::uint8_t byte) { return kPrefixes[byte]; }
 
 /// Where control goes behind an instruction.
 struct Flow {
@@ -45,8 +47,11 @@ public:
         follow(page_.begin + entry);
         take_runs();
         FoundCode found;
-        found.starts = starts_;
-        for (std::size_t at = starts_._Find_first(); at < kPageBytes; at = starts_._Find_next(at)) found.forms[at] = insns_[page_.begin + at].form;
+        for (std::size_t at = 0; at < kPageBytes; ++at) {
+            if (!starts_[at]) continue;
+            found.starts.set(at);
+            found.forms[at] = insns_[page_.begin + at].form;
+        }
         return found;
     }
 
@@ -55,7 +60,7 @@ private:
     /// Each place is decoded once, however often it is looked at.
     std::size_t length_at(std::size_t at) const {
         if (!decoded_[at]) {
-            decoded_.set(at);
+            decoded_[at] = true;
             insns_[at] = decoder_.decode(Bytes(data_.data() + at, data_.size() - at), Mode::protected32);
         }
         return insns_[at].length;
@@ -98,7 +103,9 @@ private:
 
     /// Marks what is reached from an instruction that is known.
     void follow(std::size_t from) {
-        std::vector<std::int64_t> waiting = {static_cast<std::int64_t>(from)};
+        std::vector<std::int64_t> waiting;
+        waiting.reserve(256);
+        waiting.push_back(static_cast<std::int64_t>(from));
         while (!waiting.empty()) {
             std::int64_t next = waiting.back();
             waiting.pop_back();
@@ -116,8 +123,9 @@ private:
     }
 
     void mark(std::size_t at, std::size_t length) {
-        starts_.set(at - page_.begin);
-        for (std::size_t i = at; i < at + length && i < end(); ++i) covered_.set(i - page_.begin);
+        starts_[at - page_.begin] = true;
+        const std::size_t first = at - page_.begin, last = std::min(first + length, std::size_t{kPageBytes});
+        for (std::size_t i = first; i < last; ++i) covered_[i] = true;
     }
 
     /// Whether an instruction may stand in compiled code.
@@ -140,8 +148,9 @@ private:
 
     /// Decodes from `at` to an unconditional transfer, to known code, or to the page's end. One unlikely instruction makes all of
     /// it unlikely, but what follows is still in step.
-    Run run_from(std::size_t at) const {
-        Run run;
+    const Run& run_from(std::size_t at) {
+        Run& run = run_;
+        run.instructions.clear();
         run.likely = true;
         while (at < end() && !covered_[at - page_.begin]) {
             const std::size_t length = length_at(at);
@@ -179,7 +188,7 @@ private:
                 ++at;
                 continue;
             }
-            const Run run = run_from(at);
+            const Run& run = run_from(at);
             // In a section of code a few bytes that do not decode are padding or a table; what follows is code again.
             if (run.likely || text)
                 for (const auto& [offset, length] : run.instructions)
@@ -188,11 +197,12 @@ private:
         }
     }
 
+    Run run_;  ///< the one being looked at, kept for its room
     const decode::InstructionDecoder& decoder_;
     const PageOfCode& page_;
     std::span<const std::uint8_t> data_;
-    std::bitset<kPageBytes> starts_, covered_;
-    mutable std::bitset<kMostBytes> decoded_;
+    std::array<bool, kPageBytes> starts_{}, covered_{};  // bytes: they are looked at far more often than they are counted
+    mutable std::array<bool, kMostBytes> decoded_{};
     mutable std::array<decode::Insn, kMostBytes> insns_;
 };
 
