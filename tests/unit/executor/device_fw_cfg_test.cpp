@@ -38,7 +38,7 @@ struct Machine {
         device.port_out(0x518, 4, 0x00010000);  // 100h, big-endian
         return static_cast<std::uint32_t>(ram[0x100] << 24 | ram[0x101] << 16 | ram[0x102] << 8 | ram[0x103]);
     }
-    std::string text(std::size_t at, std::size_t size) const { return {ram.begin() + static_cast<std::ptrdiff_t>(at), ram.begin() + static_cast<std::ptrdiff_t>(at + size)}; }
+    std::string text(std::size_t at, std::size_t size) const { return {reinterpret_cast<const char*>(ram.data()) + at, size}; }
 };
 
 }  // namespace

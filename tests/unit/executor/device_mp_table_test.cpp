@@ -12,7 +12,7 @@ using namespace trapline::executor;
 
 TEST_CASE("The table follows the specification", "[device]") {
     const std::vector<std::uint8_t> bytes = mp_table(0x9FC00, {.signature = 0x00000673, .features = 0x0383FBFF});
-    const auto text = [&](std::size_t at, std::size_t size) { return std::string(bytes.begin() + static_cast<std::ptrdiff_t>(at), bytes.begin() + static_cast<std::ptrdiff_t>(at + size)); };
+    const auto text = [&](std::size_t at, std::size_t size) { return std::string(reinterpret_cast<const char*>(bytes.data()) + at, size); };
     const auto number = [&](std::size_t at, std::size_t size) {
         std::uint32_t out = 0;
         while (size-- > 0) out = out << 8 | bytes.at(at + size);

@@ -21,7 +21,10 @@ struct Machine {
     void at(PitTicks to) { tick = to, clock.time = pit_time_of(to), pit.advance(clock.time); }
     void out(std::uint16_t port, unsigned value) { pit.port_out(port, 1, value); }
     unsigned in(std::uint16_t port) { return pit.port_in(port, 1); }
-    void count(unsigned channel, unsigned value) { out(static_cast<std::uint16_t>(0x40 + channel), value & 0xFF), out(static_cast<std::uint16_t>(0x40 + channel), value >> 8); }
+    void count(unsigned channel, unsigned value) {
+        out(static_cast<std::uint16_t>(0x40 + channel), value & 0xFF);
+        out(static_cast<std::uint16_t>(0x40 + channel), value >> 8);
+    }
     unsigned latched(unsigned channel) {
         out(0x43, channel << 6);
         const unsigned low = in(static_cast<std::uint16_t>(0x40 + channel));

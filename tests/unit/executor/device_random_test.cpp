@@ -42,7 +42,8 @@ void run(unsigned seed, bool apic, unsigned steps) {
         const unsigned size = 1u << (dice & 3) % 3;
         const auto value = static_cast<std::uint32_t>(random());
         const std::uint16_t port = (dice >> 2 & 3) != 0 ? kPorts[(dice >> 8 & 0xFF) % std::size(kPorts)] : static_cast<std::uint16_t>(dice >> 16);
-        const std::uint64_t address = ((dice >> 4 & 1) != 0 ? 0xFEE00000 : 0xFEC00000) + ((dice >> 32 & 0xFF) << 4) + ((dice >> 5 & 7) == 0 ? dice >> 40 & 15 : 0);
+        const std::uint64_t device = (dice >> 4 & 1) != 0 ? 0xFEE00000 : 0xFEC00000;
+        const std::uint64_t address = device + ((dice >> 32 & 0xFF) << 4) + ((dice >> 5 & 7) == 0 ? dice >> 40 & 15 : 0);
         const std::uint32_t limit = size == 4 ? 0xFFFFFFFF : (1u << 8 * size) - 1;
         switch (dice >> 56 & 15) {
             case 0: case 1: case 2: case 3: fits &= pc.port_in(port, size) <= limit; break;
