@@ -48,7 +48,8 @@ Fill Mmu::fill_page(std::uint32_t linear, bool write, bool fetch, std::uint32_t 
         return Fill::fault;
     }
     const std::uint32_t page = linear / kPageBytes;
-    if (!can_map(page, translation.frame)) return Fill::interpret;
+    // Code that lies where its own copy would be cannot be run from one.
+    if (!can_map(page, translation.frame) || (fetch && linear > 0xFFFFFFFF - execution_offset())) return Fill::interpret;
     const auto frame = static_cast<std::uint32_t>(translation.frame);
     // With CR0.WP clear the supervisor writes where user code may not: such a mapping is the supervisor's alone.
     const bool overrides = write && !translation.writable;
@@ -69,11 +70,11 @@ Fill Mmu::fill_page(std::uint32_t linear, bool write, bool fetch, std::uint32_t 
         }
         to.writable = false;
         to.executable = true;
-        return tlb_->map(page, 1, to, code->copy) ? Fill::mapped : Fill::exhausted;
+        return tlb_->map(page + execution_offset() / kPageBytes, 1, to, code->copy) ? Fill::mapped : Fill::exhausted;
     }
     if (code != nullptr && write) {
         // Code that writes to its own page would be scanned again after each of its writes and never get further.
-        if (const MappedPage here = tlb_->find(instruction / kPageBytes); here.present && here.frame == frame) return Fill::interpret;
+        if (const MappedPage here = tlb_->find((instruction + execution_offset()) / kPageBytes); here.present && here.frame == frame) return Fill::interpret;
         forget_code(frame);
         code = nullptr;
     }

@@ -42,6 +42,10 @@ public:
 
     /// Answers a page fault at a linear address. `instruction` is the linear address of the instruction that met it.
     Fill fill(std::uint32_t linear, bool write, bool fetch, std::uint32_t instruction, Fault& fault);
+    /// Where code is mapped for execution, less where it is for the guest. Without paging linear memory above RAM is free, so code is run
+    /// from there, through a code segment of this base, and reads of code as data see the guest's own bytes. With paging it is 0:
+    /// code is run in place.
+    std::uint32_t execution_offset() const { return vcpu_->is_paged() ? 0 : kUnpagedOffset; }
     /// As a processor that loads CR0, CR3 or CR4 must.
     void control_register_loaded(unsigned number, std::uint64_t old_value);
     void invalidate_page(std::uint32_t linear);
@@ -66,6 +70,8 @@ public:
     std::uint64_t code_writes() const { return code_writes_; }
 
 private:
+    static constexpr std::uint32_t kUnpagedOffset = 0x80000000;  // RAM is at most as large
+
     struct Place {
         std::uint8_t* ram = nullptr;   ///< null: a device, or nothing, at `physical`
         std::uint64_t physical = 0;

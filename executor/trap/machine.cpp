@@ -234,7 +234,9 @@ void Machine::load_frame() {
         area_->publish(vcpu_);
         area_->set_event_waits(pc_->interrupt_waits() && (vcpu_.rflags & flag::interrupt) == 0);
     }
-    frame.cs = segments_.selector(vcpu_.segments[kCs], end);
+    Segment code = vcpu_.segments[kCs];
+    code.base = static_cast<std::uint32_t>(code.base + mmu_->execution_offset());
+    frame.cs = segments_.selector(code, end);
     frame.ss = segments_.selector(vcpu_.segments[kSs], end);
     frame.ds = segments_.selector(vcpu_.segments[kDs], end);
     frame.es = segments_.selector(vcpu_.segments[kEs], end);

@@ -73,7 +73,9 @@ void Machine::take_page_fault(std::uint32_t address, std::uint32_t error_code) {
     bool after_sti = false;
     if (area_ != nullptr && MonitorArea::is_pending_access(address, after_sti) && is_in_stub()) return take_pending_store(after_sti);
     Fault fault;
-    switch (mmu_->fill(address, (error_code & kErrorWrite) != 0, (error_code & kErrorFetch) != 0, linear_ip(), fault)) {
+    const bool fetch = (error_code & kErrorFetch) != 0;
+    if (fetch) address -= mmu_->execution_offset();
+    switch (mmu_->fill(address, (error_code & kErrorWrite) != 0, fetch, linear_ip(), fault)) {
         case Fill::mapped: break;
         case Fill::fault:
             leave_stub();
