@@ -26,8 +26,8 @@ StepResult interpret(Vcpu& vcpu, LinearMemory& memory, Platform& platform) {
         case Step::trap:
             vcpu.interrupt_shadow = x.shadow;
             if (x.again) {
-                // The next slice is the same instruction: its breakpoint has been passed.
-                vcpu.rflags |= resume;
+                // Its breakpoint has been passed, and whatever comes between iterations pushes RF set (SDM vol. 3, "RF flag").
+                vcpu.rflags |= flag::rf;
                 break;
             }
             vcpu.rip = x.next;

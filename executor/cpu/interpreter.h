@@ -23,7 +23,8 @@ struct StepResult {
     std::uint8_t length = 0;                      ///< bytes of the instruction, 0 when they could not be read
 };
 
-/// How many iterations of a REP string instruction one step may do before it comes back with rip still at it.
+/// How many iterations of a REP string instruction one step may do before it comes back with rip still at it, and RF set. Under TF or
+/// with breakpoints enabled it is one.
 inline constexpr std::uint64_t kRepeatSlice = 4096;
 
 /// Executes the instruction at CS:RIP. Keeps interrupt_shadow: sets it behind STI (IF was 0), MOV SS and POP SS, clears it

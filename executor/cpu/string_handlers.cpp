@@ -37,8 +37,10 @@ template <typename One, typename Ends, typename Run = NoRun>
 Step repeat(Execution& x, const One& one, const Ends& ends, const Run& run = {}) {
     if (x.repeat == 0) return one() ? Step::done : Step::fault;
     std::uint32_t count = x.get(kRcx, x.address_size);
-    // Single-stepping reports each iteration (SDM vol. 3, "Single-Step Exception Condition").
-    for (std::uint32_t left = (x.vcpu.rflags & flag::tf) != 0 ? 1 : kRepeatSlice; count != 0;) {
+    // Single-stepping and breakpoints report each iteration (SDM vol. 3, "Single-Step Exception Condition", "Data Memory and I/O
+    // Breakpoint Exception Conditions").
+    const bool reports_each = (x.vcpu.rflags & flag::tf) != 0 || x.vcpu.has_breakpoints();
+    for (std::uint32_t left = reports_each ? 1 : kRepeatSlice; count != 0;) {
         if (left == 0) {
             x.again = true;
             return Step::done;

@@ -75,6 +75,8 @@ struct Vcpu {
 
     std::uint32_t reg32(unsigned number) const { return static_cast<std::uint32_t>(gpr[number]); }
     void set_reg32(unsigned number, std::uint32_t value) { gpr[number] = value; }
+    /// Whether a breakpoint of DR0 to DR3 is enabled, locally or globally.
+    bool has_breakpoints() const { return (dr[7] & 0xFF) != 0; }
     unsigned iopl() const { return static_cast<unsigned>(rflags >> 12) & 3; }
     bool is_protected() const { return (cr0 & cr0::pe) != 0; }
     bool is_v86() const { return is_protected() && (rflags & flag::vm) != 0; }
