@@ -64,7 +64,7 @@ Fill Mmu::fill_page(std::uint32_t linear, bool write, bool fetch, std::uint32_t 
             CodeNeighbours around{.user = vcpu_->cpl == 3};
             if (const std::uint8_t* before = neighbour(page - 1)) around.before = {before, kPageBytes};
             if (const std::uint8_t* after = neighbour(page + 1)) around.after = {after, kPageBytes};
-            code = code_->prepare(frame, page, linear % kPageBytes, around, overlays);
+            code = code_->prepare(frame, page, entry_offset(page, instruction), around, overlays);
             if (code == nullptr) return Fill::exhausted;
             if (code->has_overlays) (to.user ? shared_overlays_ : kernel_overlays_).push_back(frame);
         }
@@ -137,6 +137,16 @@ const CodePage* Mmu::code_at(std::uint32_t linear) {
     PageTranslation translation;
     if (!peek_pages(*vcpu_, *ram_, linear, translation) || translation.frame >= ram_->pages()) return nullptr;
     return code_->find(static_cast<std::uint32_t>(translation.frame));
+}
+
+/// Where on a page that is about to be executed an instruction begins: the current one, or when that crosses into the page, the
+/// next one.
+std::uint32_t Mmu::entry_offset(std::uint32_t page, std::uint32_t instruction) {
+    if (instruction / kPageBytes == page) return instruction % kPageBytes;
+    std::array<std::uint8_t, 15> bytes{};
+    if (fetch(instruction, bytes.data(), bytes.size(), Privilege::supervisor)) return 0;
+    const std::uint32_t end = instruction + static_cast<std::uint32_t>(code_->instruction_length(bytes));
+    return end / kPageBytes == page ? end % kPageBytes : 0;
 }
 
 std::span<const CodeOverlay* const> Mmu::overlays_for(std::uint32_t page, std::uint32_t frame) {

@@ -56,6 +56,8 @@ public:
     /// overlays win over breakpoints. Null when all pages for copies are taken: forget some.
     const CodePage* prepare(std::uint32_t frame, std::uint32_t linear_page, std::uint32_t entry, const CodeNeighbours& neighbours,
                             std::span<const CodeOverlay* const> overlays);
+    /// Length of the instruction at the start of the bytes, 0 when there is none.
+    std::size_t instruction_length(std::span<const std::uint8_t> bytes) const { return decoder_->decode(bytes, Mode::protected32).length; }
     /// Forgets a frame's code; what is still mapped of it the caller has unmapped.
     void forget(std::uint32_t frame);
     /// Pages of code scanned so far.
