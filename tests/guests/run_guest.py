@@ -6,8 +6,8 @@ Where it runs: --qemu (TCG, a virtual CPU like the executor's; the default), --t
 command with {guest} in it. Under QEMU the rows of NAME.tcg-differences apply: what TCG prints where it departs from the
 manual, in TSV of the columns COLUMNS. `line` counts in NAME.expected, `expected` is that line again, `tcg` what stands there
 instead (\\n between lines, `-` for none). The rows are held both ways: a line that TCG gets right after all fails too. Where
-TCG loses its way the file is one line, `skip: WHY`.
-Exit 0: equal, and the guest ended with its pass code. 1: not so. 77: the emulator is missing, or TCG cannot run it."""
+TCG loses its way the file is one line, `skip: WHY`. So is NAME.executor-difference, for --trapline: what the executor does not do.
+Exit 0: equal, and the guest ended with its pass code. 1: not so. 77: the program is missing, or a file says that it cannot."""
 import argparse
 import difflib
 import pathlib
@@ -51,6 +51,12 @@ def apply_differences(expected, differences):
     return result
 
 
+def reason_to_skip(path):
+    """Gives the line `skip: WHY` that a file of differences consists of, or None; a file that is absent gives none."""
+    text = path.read_text(encoding="ascii").strip() if path.exists() else ""
+    return text if text.startswith("skip: ") and "\n" not in text else None
+
+
 def command_of(options, guest):
     """Gives the command and the exit code that says pass."""
     if options.program:
@@ -86,11 +92,14 @@ def main():
         parser.error("--trapline needs --technique")
     guest = options.guests / (options.expected.stem + ".elf")
     wanted = options.expected.read_text(encoding="ascii").splitlines(keepends=True)
-    differences_file = options.expected.with_suffix(".tcg-differences")
-    if not options.trapline and not options.program and differences_file.exists():
-        if differences_file.read_text(encoding="ascii").startswith("skip: "):
-            print(differences_file.read_text(encoding="ascii").rstrip())
-            return SKIPPED
+    differences_file = options.expected.with_suffix(".executor-difference" if options.trapline else ".tcg-differences")
+    if not options.program and (reason := reason_to_skip(differences_file)):
+        print(reason)
+        return SKIPPED
+    if not options.program and differences_file.exists():
+        if options.trapline:
+            print(f"{differences_file}: expected one line, skip: WHY")
+            return 1
         try:
             lines = [line.rstrip("\n") for line in wanted]
             wanted = [line + "\n" for line in apply_differences(lines, read_differences(differences_file, lines))]

@@ -13,7 +13,11 @@ HEADER = "line\texpected\ttcg\twhy\n"
 # A stand-in for QEMU: prints what the guest's file says, ends with 1 as isa-debug-exit does for a pass.
 EMULATOR = "#!/bin/sh\nfor last; do :; done\ncat \"$last\"\nexit 1\n"
 
-# name, transcript, expected, differences or None, arguments, exit code
+# The same for --trapline, whose exit code is the guest's.
+EXECUTOR = "#!/bin/sh\ncat \"$2\"\n"
+TRAPLINE = ["--trapline"]
+
+# name, transcript, expected, TCG's differences or None or {suffix of the file: text}, arguments, exit code
 CASES = [
     ("equal", "a\nb\n", "a\nb\n", None, [], 0),
     ("another line", "a\nc\n", "a\nb\n", None, [], 1),
@@ -29,6 +33,11 @@ CASES = [
     ("a row without a reason", "a\nx\n", "a\nb\n", HEADER + "2\tb\tx\t\n", [], 1),
     ("no header", "a\nx\n", "a\nb\n", "2\tb\tx\twhy\n", [], 1),
     ("left out", "whatever\n", "a\nb\n", "skip: why\n", [], 77),
+    ("left out in two lines", "whatever\n", "a\nb\n", "skip: why\nmore\n", [], 1),
+    ("the executor: TCG's differences do not apply", "a\nx\n", "a\nb\n", HEADER + "2\tb\tx\twhy\n", TRAPLINE, 1),
+    ("the executor: TCG's skip does not apply", "a\nb\n", "a\nb\n", "skip: why\n", TRAPLINE, 0),
+    ("the executor: left out", "whatever\n", "a\nb\n", {"executor-difference": "skip: why\n"}, TRAPLINE, 77),
+    ("the executor: no rows for it", "a\nx\n", "a\nb\n", {"executor-difference": HEADER + "2\tb\tx\twhy\n"}, TRAPLINE, 1),
     ("another program: differences do not apply", "a\nb\n", "a\nb\n", HEADER + "2\tb\tx\twhy\n", ["--program", "cat {guest}"], 0),
     ("another program: nothing is left out", "a\nb\n", "a\nb\n", "skip: why\n", ["--program", "cat {guest}"], 0),
     ("another program with another code", "a\n", "a\n", None, ["--program", "cat {guest}", "--pass-code", "3"], 1),
@@ -46,9 +55,16 @@ def main():
             (folder / "emulator").chmod(0o755)
             (folder / "guest.elf").write_text(transcript, encoding="ascii")
             (folder / "guest.expected").write_text(expected, encoding="ascii")
-            if differences is not None:
-                (folder / "guest.tcg-differences").write_text(differences, encoding="ascii")
-            where = arguments if "--program" in arguments else ["--qemu", folder / "emulator"]
+            (folder / "executor").write_text(EXECUTOR, encoding="ascii")
+            (folder / "executor").chmod(0o755)
+            files = differences if isinstance(differences, dict) else {} if differences is None else {"tcg-differences": differences}
+            for suffix, text in files.items():
+                (folder / f"guest.{suffix}").write_text(text, encoding="ascii")
+            where = ["--qemu", folder / "emulator"]
+            if arguments == TRAPLINE:
+                where = ["--trapline", folder / "executor", "--technique", "trap"]
+            elif "--program" in arguments:
+                where = arguments
             command = [sys.executable, RUNNER, *where, "--guests", folder, folder / "guest.expected"]
             result = subprocess.run(command, capture_output=True, text=True, check=False)
             if result.returncode != code:
