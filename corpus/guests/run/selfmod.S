@@ -102,7 +102,7 @@ unpaged:
     mov count_beside, %eax
     result "100 calls of code that counts beside itself"
 
-    // Sensitive instructions that come into being, and what they read as.
+    // Sensitive instructions that come into being.
     movb $0x0e, 1f                           // PUSH CS
     movb $0x58, 1f + 1                       // POP EAX
     jmp 1f
@@ -110,23 +110,8 @@ unpaged:
     movzwl %ax, %eax
     mov %cs, %edx
     sub %edx, %eax
-    movzwl 1b, %edx
     movw $0x9090, 1b
     result "push cs made of nops, minus cs"
-    mov %edx, %eax
-    result "the same as data"
-
-    // Code that has run reads as it was written: PUSHF, POPF, MOV from SS.
-    call reads_as_written
-    mov %eax, %ecx
-    mov reads_as_written, %eax
-    result "pushf, popf, mov ss as data"
-    // And it can be copied to run elsewhere.
-    mov $BUFFER, %edi
-    mov $reads_as_written, %esi
-    call copy_and_call
-    sub %ecx, %eax
-    result "their copy, minus the original"
     ring_exit
 
 copy_and_call:
@@ -136,13 +121,6 @@ copy_and_call:
     pop %ecx
     sub $16, %edi
     jmp *%edi
-
-reads_as_written:
-    pushfl
-    popfl
-    mov %ss, %eax
-    ret
-    .balign 16, 0xcc
 
 counts:
     incl count_beside

@@ -63,11 +63,19 @@ ram:
     xor %eax, %eax
     call *%ebx
     show "code at 30 MiB", %eax
+    call sensitive
+    show "pushf, popf, mov ss as data", sensitive
     // Nothing keeps ring 3 from the supervisor's data: there are no pages.
     mov idt + 2, %ax
     mov %ax, idt + 2
     say "\n"
     ring_exit
+
+sensitive:
+    pushfl
+    popfl
+    mov %ss, %eax
+    ret
 
 control_registers:
     mov $0x1234f018, %eax
