@@ -96,6 +96,7 @@ back_in_32:
     call pic_init
     ring_exit
 
+    .section .trampoline, "a"
     .balign 16
 low_begin:
     .code16

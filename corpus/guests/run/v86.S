@@ -305,6 +305,7 @@ names:
     clc
 .endm
 
+    .section .trampoline, "a"
     .balign 16
 low_begin:
     .code16
