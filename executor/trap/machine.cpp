@@ -134,7 +134,8 @@ RunOutcome Machine::run() {
 
 bool Machine::runs_natively() const {
     // Single-stepped kernel code is interpreted where there are patches: the guest must not see the steps of stubs.
-    if (area_ != nullptr && vcpu_.cpl != 3 && (vcpu_.rflags & flag::tf) != 0 && !stepping_over_) return false;
+    const bool stepped = area_ != nullptr && vcpu_.cpl != 3 && (vcpu_.rflags & flag::tf) != 0;
+    if ((stepped || vcpu_.has_breakpoints() || debug_due_ != 0) && !stepping_over_) return false;
     return vcpu_.is_protected() && (vcpu_.rflags & flag::vm) == 0 && vcpu_.cs().big;
 }
 
@@ -250,7 +251,8 @@ void Machine::store_frame() {
     vcpu_.rip = static_cast<std::uint32_t>(frame.rip);
     constexpr std::uint64_t kReal = flag::arithmetic | flag::df | flag::nt | flag::id;
     const std::uint64_t taken = kReal | (stepping_over_ ? 0 : flag::tf) | (area_ != nullptr && vcpu_.cpl != 3 ? flag::ac : 0);
-    vcpu_.rflags = (vcpu_.rflags & ~taken) | (frame.rflags & taken);
+    // An instruction that has run has cleared RF; one that is stepped over has not run yet.
+    vcpu_.rflags = (vcpu_.rflags & ~(taken | (stepping_over_ ? 0 : flag::rf))) | (frame.rflags & taken);
     if (area_ != nullptr) area_->collect(vcpu_);
 }
 

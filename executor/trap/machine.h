@@ -19,6 +19,7 @@
 #include "executor/hypercall/plan_patches.h"
 #include "executor/mmu/mmu.h"
 #include "executor/trap/statistics.h"
+#include "executor/trap/watched_memory.h"
 #include "support/address.h"
 
 namespace trapline::executor {
@@ -78,8 +79,14 @@ public:
     Pc& pc() { return *pc_; }
 
     // Platform
-    std::uint32_t port_in(std::uint16_t port, unsigned size) override { return pc_->port_in(port, size); }
-    void port_out(std::uint16_t port, unsigned size, std::uint32_t value) override { pc_->port_out(port, size, value); }
+    std::uint32_t port_in(std::uint16_t port, unsigned size) override {
+        if (watched_ != nullptr) watched_->note_port(port, size);
+        return pc_->port_in(port, size);
+    }
+    void port_out(std::uint16_t port, unsigned size, std::uint32_t value) override {
+        if (watched_ != nullptr) watched_->note_port(port, size);
+        pc_->port_out(port, size, value);
+    }
     CpuidLeaf cpuid(std::uint32_t leaf, std::uint32_t subleaf) override;
     bool read_msr(std::uint32_t index, std::uint64_t& value) override;
     bool write_msr(std::uint32_t index, std::uint64_t value) override;
@@ -98,7 +105,10 @@ private:
 
     std::uint32_t linear_ip() const { return static_cast<std::uint32_t>(vcpu_.cs().base + vcpu_.rip); }
     bool runs_natively() const;
-    bool takes_interrupt() const { return pc_->interrupt_waits() && (vcpu_.rflags & flag::interrupt) != 0 && !vcpu_.interrupt_shadow; }
+    /// Traps of the instruction before go first (SDM vol. 3, "Priority Among Concurrent Events").
+    bool takes_interrupt() const {
+        return pc_->interrupt_waits() && (vcpu_.rflags & flag::interrupt) != 0 && !vcpu_.interrupt_shadow && debug_due_ == 0;
+    }
     void serve_devices();
     void wait_for_event();
     void read_input();
@@ -115,6 +125,11 @@ private:
     void note_execution(std::uint32_t linear);
     void interpret_site(Arrival arrival);
     void interpret_one();
+    StepResult step();
+    Delivery deliver_watched(const Event& event);
+    bool raises_debug_before();
+    void finish_instruction(bool single_step);
+    void raise_debug_trap();
     bool is_dense_here();
     void inject(const Event& event);
     void inject_fault(const Fault& fault);
@@ -145,6 +160,10 @@ private:
     std::uint32_t native_error_code_ = 0;
     unsigned user_faults_ = 0;     ///< accesses of user code beyond its segments that were allowed to it
     bool stepping_over_ = false;   ///< one instruction runs natively under the trap flag, for the monitor
+    bool step_traps_ = false;      ///< that instruction began with the guest's own TF
+    WatchedMemory* watched_ = nullptr;  ///< while an instruction is interpreted under breakpoints
+    std::uint32_t debug_due_ = 0;  ///< bits of DR6 for a debug trap that is still to be raised
+    bool debug_held_ = false;      ///< MOV SS or POP SS came last: no debug exception before one more instruction
 };
 
 }  // namespace trapline::executor

@@ -5,13 +5,14 @@
 #include <unistd.h>
 #include <x86intrin.h>
 
+#include <utility>
+
 #include "executor/trap/machine.h"
 
 namespace trapline::executor {
 namespace {
 
 constexpr std::uint32_t kErrorWrite = 2, kErrorFetch = 16;  // of the page-fault error code
-constexpr std::uint64_t kSingleStep = 1u << 14;             // DR6.BS
 
 }  // namespace
 
@@ -23,6 +24,8 @@ void Machine::take_signal() {
         return;
     }
     if (signal.number == kick_signal()) {
+        // Set where the processor was interrupted between iterations of a string instruction.
+        vcpu_.rflags |= native_frame().rflags & flag::rf;
         ++statistics_.kicks;
         native_frame().kick = 0;
         kick_due_ = kNever;
@@ -41,12 +44,13 @@ void Machine::take_signal() {
         case Vector::debug:
             if (stepping_over_) {
                 stepping_over_ = false;
+                vcpu_.rflags &= ~flag::rf;
+                finish_instruction(std::exchange(step_traps_, false));
                 break;
             }
             // In patched kernel code POPF of a stub has set TF; the interpreter goes on and reports the steps.
             if (area_ != nullptr && vcpu_.cpl != 3) break;
-            vcpu_.dr[6] |= kSingleStep;
-            inject({.kind = EventKind::trap, .vector = static_cast<std::uint8_t>(Vector::debug)});
+            finish_instruction(true);
             break;
         case Vector::simd_fault:
             leave_stub();
@@ -175,8 +179,9 @@ void Machine::leave_stub() {
 
 void Machine::interpret_one() {
     ++statistics_.interpreted;
+    if (raises_debug_before()) return;
     const bool single_step = (vcpu_.rflags & flag::tf) != 0, interrupts = (vcpu_.rflags & flag::interrupt) != 0;
-    const StepResult result = interpret(vcpu_, *mmu_, *this);
+    const StepResult result = step();
     switch (result.step) {
         case Step::fault:
             if (result.fault.after_task_switch && result.fault.vector == Vector::debug)
@@ -199,11 +204,10 @@ void Machine::interpret_one() {
                 inject_fault({vector, has_code ? std::optional<std::uint32_t>(native_error_code_) : std::nullopt, 0});
                 return;
             }
-            if (runs_natively()) {
-                stepping_over_ = true;
-                enter_natively();
-                return;
-            }
+            stepping_over_ = true;
+            step_traps_ = single_step;
+            if (runs_natively()) return enter_natively();
+            stepping_over_ = false;
             {
                 std::array<std::uint8_t, 15> bytes{};
                 (void)mmu_->fetch(linear_ip(), bytes.data(), bytes.size(), Privilege::supervisor);
@@ -214,12 +218,10 @@ void Machine::interpret_one() {
         case Step::done: break;
     }
     native_vector_ = 0;
+    stepping_over_ = false;
     // MOV SS and POP SS hold debug exceptions back too, STI (which has just switched interrupts on) does not.
-    const bool stack_shadow = vcpu_.interrupt_shadow && interrupts == ((vcpu_.rflags & flag::interrupt) != 0);
-    if (single_step && !stack_shadow) {
-        vcpu_.dr[6] |= kSingleStep;
-        inject({.kind = EventKind::trap, .vector = static_cast<std::uint8_t>(Vector::debug)});
-    }
+    debug_held_ = vcpu_.interrupt_shadow && interrupts == ((vcpu_.rflags & flag::interrupt) != 0);
+    finish_instruction(single_step);
 }
 
 void Machine::note_event(std::uint8_t vector) {
@@ -233,7 +235,7 @@ void Machine::inject_fault(const Fault& fault) {
 
 void Machine::inject(const Event& event) {
     native_vector_ = 0;
-    stepping_over_ = false;
+    stepping_over_ = step_traps_ = false;
     ++events_;
     ++statistics_.delivered[event.vector];
     statistics_.last.add({Happening::event, event.vector, vcpu_.cpl, linear_ip(), event.error_code.value_or(0), static_cast<std::uint32_t>(event.address)});
@@ -241,7 +243,7 @@ void Machine::inject(const Event& event) {
         const std::string line = fmt::format("event {} at {:08x} error {:x} cr2 {:08x}\n", event.vector, linear_ip(), event.error_code.value_or(0), event.address);
         [[maybe_unused]] const ssize_t written = write(options_.trace, line.data(), line.size());
     }
-    if (deliver(vcpu_, *mmu_, event) == Delivery::triple_fault)
+    if (deliver_watched(event) == Delivery::triple_fault)
         end(Ending::triple_fault, fmt::format("vector {} at {:#x}", event.vector, linear_ip()));
 }
 
