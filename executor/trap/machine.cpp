@@ -156,6 +156,11 @@ void Machine::serve_devices() {
     if (options_.plan) look_for_plan();
     const Nanoseconds time = now();
     if (time >= pc_->next_event()) pc_->advance(time);
+    // A guest that polls its serial port is interpreted on and on: no kick comes then.
+    if (time >= input_due_) {
+        input_due_ = time + kLongestStretch;
+        read_input();
+    }
     if (const auto request = pc_->exit_request()) {
         switch (request->kind) {
             case ExitRequest::Kind::power_off: end(Ending::power_off); break;

@@ -155,6 +155,7 @@ private:
     std::optional<RunOutcome> outcome_;
     Nanoseconds started_ = 0;
     Nanoseconds kick_due_ = kNever;
+    Nanoseconds input_due_ = 0;    ///< when to look for serial input next
     std::uint64_t events_ = 0;     ///< delivered so far
     unsigned native_vector_ = 0;   ///< what the processor raised for the instruction that is about to be interpreted, 0 for nothing
     std::uint32_t native_error_code_ = 0;
