@@ -16,7 +16,7 @@
 
 #include "cli/command.h"
 #include "cli/guest_files.h"
-#include "cli/input_file.h"
+#include "cli/run_plan.h"
 #include "executor/host/broker.h"
 #include "executor/host/collect_statistics.h"
 #include "executor/host/descriptor.h"
@@ -36,7 +36,7 @@ using executor::StopCause;
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20, kLeastMemory = 16 * kMiB, kMostMemory = 2048 * kMiB;
 
 struct Options {
-    std::string image, initrd, append, technique = "trap", memory = "256M", serial = "stdio", stats, trace, crash_dump;
+    std::string image, initrd, append, technique = "auto", plan, memory = "256M", serial = "stdio", stats, trace, crash_dump;
     double timeout = 0;
     bool exact = false, relocate = false, screen = false;
 };
@@ -46,7 +46,8 @@ struct TechniqueName {
     const char* name;
     RunTechnique technique;
 };
-constexpr TechniqueName kTechniques[] = {{"trap", RunTechnique::trap}, {"breakpoint", RunTechnique::breakpoint}};
+constexpr TechniqueName kTechniques[] = {
+    {"trap", RunTechnique::trap}, {"breakpoint", RunTechnique::breakpoint}, {"hypercall", RunTechnique::hypercall}, {"auto", RunTechnique::automatic}};
 
 /// Reads "64M", "1G" or a number of bytes; nothing for anything else.
 std::optional<std::uint64_t> parse_size(std::string_view text) {
@@ -175,6 +176,14 @@ int run(const Options& options, const GlobalOptions& global) {
     executor::RunRequest request;
     request.technique = std::find_if(std::begin(kTechniques), std::end(kTechniques), [&](const TechniqueName& one) { return options.technique == one.name; })->technique;
     request.timeout_seconds = options.timeout;
+    if (request.technique == RunTechnique::hypercall || request.technique == RunTechnique::automatic) {
+        request.make_plan = plan_maker(options.plan, *files, global);
+        // A plan that was asked for has to be there; one that nobody gave only makes the guest faster.
+        request.plan_required = !options.plan.empty() || request.technique == RunTechnique::hypercall;
+    } else if (!options.plan.empty()) {
+        fmt::print(stderr, "trapline: error: --plan: the technique {} uses none, expected hypercall or auto\n", options.technique);
+        return kUsage;
+    }
     // Standard input that was the image or the initrd has been read to its end.
     request.input = options.image == "-" || options.initrd == "-" ? -1 : STDIN_FILENO;
     request.output = STDOUT_FILENO;
@@ -197,7 +206,6 @@ int run(const Options& options, const GlobalOptions& global) {
     if (!loaded) return kBadInput;
     const isa::Profile* const profile = find_profile(loaded->database, "ring3");
     if (profile == nullptr) return kBadInput;
-    const classify::TagTable tags(loaded->database, *profile);
     const executor::SiteForms forms(loaded->database, *profile);
     const decode::InstructionDecoder decoder(loaded->database, *profile);
     auto ram = executor::SharedPages::create("trapline-ram", *memory & ~std::uint64_t{0xFFF});
@@ -213,6 +221,9 @@ int run(const Options& options, const GlobalOptions& global) {
     std::fflush(nullptr);
     executor::RunEvents events;
     events.started = [&](const executor::Started& started) { say_start(started, options, global); };
+    events.no_plan = [&](const Error& error) {
+        if (!global.quiet) fmt::print(stderr, "trapline: no plan, so nothing gets patched: {}\n", reports::printable(error.describe()));
+    };
     const auto result = executor::run_guest(request, *ram, decoder, forms, events);
     if (!result) {
         print_error(result.error());
@@ -241,8 +252,9 @@ Run add_run(CLI::App& app, const GlobalOptions& global, CLI::App*& command) {
         list += (list.empty() ? "" : "|") + names.back();
     }
     command->add_option("IMAGE", options->image, "vmlinuz, the kernel's ELF file, a Multiboot or plain ELF program, compressed or not; - is standard input")->required();
-    command->add_option("--technique", options->technique, "how sensitive instructions reach the monitor: breakpoints where they do not trap, or everywhere")
+    command->add_option("--technique", options->technique, "how sensitive instructions reach the monitor: breakpoints where they do not trap, or everywhere; by the patches of a plan; or at first as trap, and patched where they are hot")
         ->type_name(list)->capture_default_str()->check(CLI::IsMember(names).description(""));
+    command->add_option("--plan", options->plan, "plan of the image (trapline plan); without one it is made while the guest starts")->type_name("FILE");
     command->add_option("-m,--memory", options->memory, "RAM of the guest, 16M to 2G")->type_name("SIZE")->capture_default_str();
     command->add_option("--initrd", options->initrd, "initial RAM disk, or the first Multiboot module")->type_name("FILE");
     command->add_option("--append", options->append, "command line of the guest")->type_name("TEXT");

@@ -106,9 +106,9 @@ private:
 
 class Broker {
 public:
-    Broker(const RunRequest& request, const RunEvents& events, pid_t monitor, RunSignals& signals, const sigset_t& mask, Pipe input, Pipe results, Pipe diagnostics)
+    Broker(const RunRequest& request, const RunEvents& events, pid_t monitor, RunSignals& signals, const sigset_t& mask, Pipe input, Pipe results, Pipe diagnostics, PlanService& plan)
         : request_(request), events_(events), monitor_(monitor), signals_(signals), mask_(mask), input_(std::move(input.write)), results_(std::move(results.read)),
-          diagnostics_(std::move(diagnostics.read)), reads_input_(request.input >= 0) {
+          diagnostics_(std::move(diagnostics.read)), plan_(plan), reads_input_(request.input >= 0) {
         is_terminal_ = reads_input_ && isatty(request.input) != 0;
         // A job in the background would be stopped for reading.
         if (is_terminal_ && !is_own_terminal(request.input)) reads_input_ = false;
@@ -125,6 +125,7 @@ public:
         while (results_.get() >= 0) {
             wait();
             if (const Status received = receive_messages(); !received) return tl::unexpected(received.error());
+            if (const Status planned = look_at_plan(); !planned) return tl::unexpected(planned.error());
             receive_last_words();
             take_keys();
             give_keys();
@@ -139,16 +140,26 @@ public:
 private:
     void wait() {
         const bool wants_keys = reads_input_ && keys_.size() < kMostKeys;
-        std::array<pollfd, 4> polled = {{{results_.get(), POLLIN, 0},
+        std::array<pollfd, 5> polled = {{{results_.get(), POLLIN, 0},
                                          {diagnostics_.get(), POLLIN, 0},
                                          {wants_keys ? request_.input : -1, POLLIN, 0},
-                                         {keys_.empty() ? -1 : input_.get(), POLLOUT, 0}}};
+                                         {keys_.empty() ? -1 : input_.get(), POLLOUT, 0},
+                                         {plan_.descriptor(), POLLIN, 0}}};
         Milliseconds until = -1;
         for (const auto& time : {deadline_, kill_at_})
             if (time && (until < 0 || *time < until)) until = *time;
         const Milliseconds left = until < 0 ? -1 : std::max<Milliseconds>(until - now(), 0);
         const timespec limit{static_cast<time_t>(left / 1000), static_cast<long>(left % 1000 * 1'000'000)};
         keys_ready_ = ppoll(polled.data(), polled.size(), left < 0 ? nullptr : &limit, &mask_) > 0 && polled[2].revents != 0;
+        plan_done_ = polled[4].revents != 0;
+    }
+
+    Status look_at_plan() {
+        if (!std::exchange(plan_done_, false)) return {};
+        const Status planned = plan_.finish();
+        if (planned || request_.plan_required) return planned;
+        if (events_.no_plan) events_.no_plan(planned.error());
+        return {};
     }
 
     Status receive_messages() {
@@ -281,6 +292,8 @@ private:
     RunSignals& signals_;
     const sigset_t& mask_;
     Descriptor input_, results_, diagnostics_;
+    PlanService& plan_;
+    bool plan_done_ = false;
     bool reads_input_;
     bool is_terminal_ = false, keys_ready_ = false;
     std::optional<RawTerminal> terminal_;
@@ -302,13 +315,19 @@ Result<RunResult> run_guest(const RunRequest& request, const SharedPages& ram, c
         if (!*one) return tl::unexpected(one->error());
     const SharedSignals signals;
     if (signals.get() == nullptr) return fail(ErrorCode::host_limit, fmt::format("no memory to share with the monitor: {}", std::strerror(errno)));
+    PlanService plan;
+    if (request.make_plan)
+        if (const Status prepared = plan.prepare(); !prepared) return tl::unexpected(prepared.error());
     const UserSignals user;
     const pid_t broker = getpid(), monitor = fork();
     if (monitor < 0) return fail(ErrorCode::host_limit, fmt::format("no process for the monitor: {}", std::strerror(errno)));
-    if (monitor == 0) be_monitor(request, {input->read.get(), results->write.get(), diagnostics->write.get(), signals.get(), broker}, ram, decoder, forms);
+    if (monitor == 0) be_monitor(request, {input->read.get(), results->write.get(), diagnostics->write.get(), signals.get(), broker, request.make_plan ? &plan : nullptr}, ram, decoder, forms);
     // Only the monitor holds its ends from now on, so that this process sees it go.
     for (Descriptor* theirs : {&input->read, &results->write, &diagnostics->write}) *theirs = Descriptor();
-    return Broker(request, events, monitor, *signals.get(), user.while_waiting(), std::move(*input), std::move(*results), std::move(*diagnostics)).run();
+    Broker guest(request, events, monitor, *signals.get(), user.while_waiting(), std::move(*input), std::move(*results), std::move(*diagnostics), plan);
+    if (request.make_plan)
+        if (const Status started = plan.start(request.make_plan); !started) return tl::unexpected(started.error());
+    return guest.run();
 }
 
 }  // namespace trapline::executor

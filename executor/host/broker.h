@@ -7,6 +7,7 @@
 
 #include "executor/boot/boot.h"
 #include "executor/host/monitor_message.h"
+#include "executor/host/plan_service.h"
 #include "executor/trap/machine.h"
 
 namespace trapline::executor {
@@ -19,12 +20,16 @@ struct RunRequest {
     int output = -1;              ///< where serial output goes
     int trace = -1;               ///< where a line for each arrival goes; -1 for nowhere
     double timeout_seconds = 0;   ///< 0 for none
+    MakePlan make_plan;           ///< for the techniques hypercall and automatic: run in a process of its own while the guest starts
+    bool plan_required = false;   ///< a plan that cannot be had ends the run, else it goes on without
 };
 
 /// Told while the guest runs.
 struct RunEvents {
     /// The guest is loaded and is about to run.
     std::function<void(const Started& started)> started;
+    /// There is no plan, and the run goes on without.
+    std::function<void(const Error& error)> no_plan;
 };
 
 /// Why the broker has ended a run that did not end by itself.

@@ -134,13 +134,6 @@ Ended describe(Machine& machine, const RunOutcome& outcome) {
 std::string run_machine(const RunRequest& request, const MonitorChannels& channels, const SharedPages& ram, const decode::InstructionDecoder& decoder, const SiteForms& forms) {
     auto copies = SharedPages::create("trapline-code", kCodeCopies);
     if (!copies) return render_message(copies.error());
-    const KeptDescriptors kept{.results = channels.results, .trace = request.trace, .ram = ram.descriptor(), .code = copies->descriptor()};
-    const auto layers = confine_process(kept);
-    if (!layers) return render_message(layers.error());
-    // Behind the user namespace, which would take it away. A broker that has gone already cannot be missed any more.
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != channels.broker) _exit(kFailed);
-
     SerialOutput serial(*channels.signals);
     MachineOptions options;
     options.technique = request.technique;
@@ -150,10 +143,20 @@ std::string run_machine(const RunRequest& request, const MonitorChannels& channe
     options.input = request.input < 0 ? -1 : STDIN_FILENO;
     options.trace = request.trace;
     options.stop = &channels.signals->stop;
+    if (channels.plan != nullptr) options.plan = [plan = channels.plan] { return plan->take(); };
     auto machine = Machine::create(decoder, forms, ram, *copies, options);
     if (!machine) return render_message(machine.error());
+    // The machine's own memory is there; from here on there is input that nobody knows.
+    const KeptDescriptors kept{.results = channels.results, .trace = request.trace, .ram = ram.descriptor(), .code = copies->descriptor()};
+    const auto layers = confine_process(kept);
+    if (!layers) return render_message(layers.error());
+    (*machine)->privileges_changed();
+    // Behind the user namespace, which would take it away. A broker that has gone already cannot be missed any more.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != channels.broker) _exit(kFailed);
     const auto booted = boot(request.boot, ram, (*machine)->vcpu());
     if (!booted) return render_message(booted.error());
+    (*machine)->set_text(booted->text);
     if (const Status confined = confine_calls(kept); !confined) return render_message(confined.error());
     send(channels.results, render_message(Started{booted->protocol, booted->command_line, booted->entry, *layers | 1u << static_cast<unsigned>(Layer::seccomp)}));
 

@@ -16,6 +16,7 @@ struct MonitorChannels {
     int input = -1, results = -1, diagnostics = -1;
     RunSignals* signals = nullptr;
     int broker = 0;              ///< its process
+    const PlanService* plan = nullptr;  ///< null for techniques without one
 };
 
 /// Runs in the forked child and ends it.

@@ -28,7 +28,11 @@ std::uint32_t first_mappable_page() {
 
 Mmu::Mmu(Vcpu& vcpu, const SharedPages& ram, VirtualTlb& tlb, CodePages& code, PhysicalDevices& devices, FindOverlays overlays)
     : vcpu_(&vcpu), ram_(&ram), tlb_(&tlb), code_(&code), devices_(&devices), overlays_(std::move(overlays)),
-      first_mappable_(first_mappable_page()), large_(VirtualTlb::kPages / kLargePages), without_overlays_(ram.pages()) {}
+      large_(VirtualTlb::kPages / kLargePages), without_overlays_(ram.pages()) {
+    look_at_host();
+}
+
+void Mmu::look_at_host() { first_mappable_ = first_mappable_page(); }
 
 bool Mmu::can_map(std::uint32_t page, std::uint64_t frame) const {
     return frame < ram_->pages() && page >= first_mappable_ && !tlb_->is_reserved(page) && !devices_->is_device_page(frame);
@@ -176,6 +180,11 @@ void Mmu::forget_code_at(std::uint32_t page) {
 }
 
 void Mmu::control_register_loaded(unsigned number, std::uint64_t old_value) {
+    if (number == 0)
+        for (const std::uint32_t frame : code_->set_cr0(vcpu_->cr0)) {
+            tlb_->drop_executable(frame);
+            code_->forget(frame);
+        }
     if (number == 3) {
         if (!vcpu_->is_paged()) return;
         tlb_->flush_local();

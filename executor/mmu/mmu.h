@@ -40,12 +40,16 @@ public:
     /// Keeps references to all.
     Mmu(Vcpu& vcpu, const SharedPages& ram, VirtualTlb& tlb, CodePages& code, PhysicalDevices& devices, FindOverlays overlays);
 
+    /// Finds out which pages the host lets this process map; again after privileges have been given up.
+    void look_at_host();
     /// Answers a page fault at a linear address. `instruction` is the linear address of the instruction that met it.
     Fill fill(std::uint32_t linear, bool write, bool fetch, std::uint32_t instruction, Fault& fault);
     /// Where code is mapped for execution, less where it is for the guest. Without paging linear memory above RAM is free, so code is run
     /// from there, through a code segment of this base, and reads of code as data see the guest's own bytes. With paging it is 0:
     /// code is run in place.
     std::uint32_t execution_offset() const { return vcpu_->is_paged() ? 0 : kUnpagedOffset; }
+    /// Whether the vCPU's CR0, CR3 and CR4 could have been loaded: see Platform.
+    bool accepts_page_tables() const { return has_valid_pointers(*vcpu_, *ram_); }
     /// As a processor that loads CR0, CR3 or CR4 must.
     void control_register_loaded(unsigned number, std::uint64_t old_value);
     void invalidate_page(std::uint32_t linear);

@@ -12,6 +12,7 @@ constexpr std::uint64_t kPresent = 1, kWrite = 2, kUser = 4, kAccessed = 0x20, k
 constexpr std::uint32_t kErrorPresent = 1, kErrorWrite = 2, kErrorUser = 4, kErrorReserved = 8;
 constexpr std::uint64_t kPaeReserved = ~std::uint64_t{0} << 36;             // MAXPHYADDR is 36 here, and there is no NX
 constexpr std::uint64_t kPaeLargeReserved = kPaeReserved | 0x1FE000;       // bits 20:13
+constexpr std::uint64_t kPointerReserved = kPaeReserved | 0x1E6;            // bits 8:5 and 2:1
 constexpr std::uint64_t kLargeReserved = 0x3FE000;                          // bits 21:13: no PSE-36
 
 /// One entry of a table, with a way to set bits in it.
@@ -101,6 +102,15 @@ MaybeFault walk_pages(const Vcpu& vcpu, const SharedPages& ram, std::uint32_t li
     for (unsigned i = 0; i < walk.count; ++i) walk.levels[i].set(kAccessed | (access.write && i + 1 == walk.count ? kDirty : 0));
     out.dirty |= access.write;
     return {};
+}
+
+bool has_valid_pointers(const Vcpu& vcpu, const SharedPages& ram) {
+    if (!vcpu.is_paged() || (vcpu.cr4 & cr4::pae) == 0) return true;
+    for (unsigned i = 0; i < 4; ++i) {
+        const std::uint64_t pointer = read_entry(ram, (vcpu.cr3 & 0xFFFFFFE0) + i * 8, 8).value;
+        if ((pointer & kPresent) != 0 && (pointer & kPointerReserved) != 0) return false;
+    }
+    return true;
 }
 
 bool peek_pages(const Vcpu& vcpu, const SharedPages& ram, std::uint32_t linear, PageTranslation& out) {

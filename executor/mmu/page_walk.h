@@ -27,6 +27,9 @@ struct PageTranslation {
 /// Walks, sets accessed bits and for writes the dirty bit. Without paging every address leads to itself.
 MaybeFault walk_pages(const Vcpu& vcpu, const SharedPages& ram, std::uint32_t linear, PageAccess access, PageTranslation& translation);
 
+/// False where PAE is in use and one of the four entries that CR3 names is present with reserved bits set (SDM vol. 3, "PDPTE Registers").
+bool has_valid_pointers(const Vcpu& vcpu, const SharedPages& ram);
+
 /// As walk_pages for a read by the supervisor, but changes nothing, and answers only where accessed is already set at every
 /// level: what the processor might have read ahead.
 bool peek_pages(const Vcpu& vcpu, const SharedPages& ram, std::uint32_t linear, PageTranslation& translation);

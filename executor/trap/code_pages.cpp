@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "executor/cpu/vcpu.h"
 #include "executor/trap/code_finder.h"
 
 namespace trapline::executor {
@@ -22,6 +23,32 @@ void CodePages::forget(std::uint32_t frame) {
     if (pages_[frame] == nullptr) return;
     free_copies_.push_back(pages_[frame]->copy);
     pages_[frame].reset();
+    fpu_frames_.erase(frame);
+}
+
+void CodePages::set_fpu_breakpoints(CodePage& page) {
+    std::uint8_t* const copy = copies_->page(page.copy);
+    const std::uint8_t* const original = ram_->page(page.frame);
+    for (const FpuSite& site : page.fpu_sites) {
+        const bool stops = traps(site.trap);
+        page.sites.set(site.offset, stops);
+        page.breakpoints.set(site.offset, stops);
+        copy[site.offset] = stops ? kInt3 : original[site.offset];
+    }
+}
+
+std::vector<std::uint32_t> CodePages::set_cr0(std::uint64_t cr0) {
+    std::vector<std::uint32_t> stale;
+    const bool ts = (cr0 & cr0::ts) != 0, ts_or_em = ts || (cr0 & cr0::em) != 0, ts_and_mp = ts && (cr0 & cr0::mp) != 0;
+    if (ts_or_em == ts_or_em_ && ts_and_mp == ts_and_mp_) return stale;
+    ts_or_em_ = ts_or_em;
+    ts_and_mp_ = ts_and_mp;
+    for (const std::uint32_t frame : fpu_frames_) {
+        CodePage& page = *pages_[frame];
+        if (page.has_fpu_in_patches) stale.push_back(frame);
+        else set_fpu_breakpoints(page);
+    }
+    return stale;
 }
 
 const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_page, std::uint32_t entry, const CodeNeighbours& neighbours,
@@ -61,7 +88,11 @@ const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_pag
     page->starts = found.starts;
     for (std::size_t at = found.starts._Find_first(); at < kPageBytes; at = found.starts._Find_next(at)) {
         const SiteKind kind = forms_->kind(found.forms[at]);
-        if (kind == SiteKind::none) continue;
+        if (kind == SiteKind::none) {
+            const FpuTrap trap = forms_->fpu_trap(found.forms[at]);
+            if (trap != FpuTrap::never) page->fpu_sites.push_back({static_cast<std::uint16_t>(at), trap});
+            continue;
+        }
         page->sites.set(at);
         if (kind == SiteKind::privileged && !all_sites_) continue;
         page->breakpoints.set(at);
@@ -71,6 +102,13 @@ const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_pag
         // A plan that took data for code, or met it out of step, must not be believed: the window's ends are instructions here too.
         const bool in_step = page->starts[overlay->window_begin] && (overlay->window_end >= kPageBytes || page->starts[overlay->window_end] || overlay->window_end == overlay->window_begin);
         if (!in_step) continue;
+        // What a patch moves to its stub runs there as it is: not while it ought to trap.
+        const auto replaced = [&](const FpuSite& site) { return site.offset >= overlay->window_begin && site.offset < overlay->window_end; };
+        if (std::any_of(page->fpu_sites.begin(), page->fpu_sites.end(), replaced)) {
+            page->has_fpu_in_patches = true;
+            if (ts_or_em_) continue;
+            page->fpu_sites.erase(std::remove_if(page->fpu_sites.begin(), page->fpu_sites.end(), replaced), page->fpu_sites.end());
+        }
         page->has_overlays = true;
         const std::size_t size = overlay->bytes.size();
         for (std::size_t at = overlay->offset; at < overlay->offset + size; ++at) {
@@ -86,6 +124,8 @@ const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_pag
         page->breakpoints.set(overlay->offset, overlay->breakpoint);
         page->sites.set(overlay->offset, overlay->breakpoint);
     }
+    set_fpu_breakpoints(*page);
+    if (page->has_fpu_in_patches || !page->fpu_sites.empty()) fpu_frames_.insert(frame);
     pages_[frame] = std::move(page);
     return pages_[frame].get();
 }

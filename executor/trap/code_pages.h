@@ -7,6 +7,7 @@
 #include <array>
 #include <bitset>
 #include <memory>
+#include <unordered_set>
 #include <vector>
 
 #include "decode/instruction_decoder.h"
@@ -24,6 +25,12 @@ struct CodeOverlay {
     std::uint16_t window_begin = 0, window_end = 0;  ///< code of the page that no longer runs in place
 };
 
+/// An instruction whose breakpoint depends on CR0.
+struct FpuSite {
+    std::uint16_t offset = 0;            ///< in the page
+    FpuTrap trap = FpuTrap::never;
+};
+
 /// One page of code.
 struct CodePage {
     std::uint32_t frame = 0;             ///< of RAM: where the original is
@@ -34,6 +41,8 @@ struct CodePage {
     std::bitset<kPageBytes> sites;       ///< an instruction that traps or has become a breakpoint begins here
     std::bitset<kPageBytes> inside;      ///< inside the window of a patch: cannot be entered natively
     std::bitset<kPageBytes> starts;      ///< an instruction begins here
+    std::vector<FpuSite> fpu_sites;      ///< outside patches
+    bool has_fpu_in_patches = false;     ///< a patch moves such an instruction, or was left out because it would
 };
 
 /// The bytes around a page, as far as the guest's tables lead to them; empty where they do not.
@@ -58,17 +67,25 @@ public:
                             std::span<const CodeOverlay* const> overlays);
     /// Length of the instruction at the start of the bytes, 0 when there is none.
     std::size_t instruction_length(std::span<const std::uint8_t> bytes) const { return decoder_->decode(bytes, Mode::protected32).length; }
+    /// Makes x87, MMX and SSE instructions breakpoints while this value of CR0 makes them trap. Gives frames whose code must be forgotten
+    /// and prepared again.
+    std::vector<std::uint32_t> set_cr0(std::uint64_t cr0);
     /// Forgets a frame's code; what is still mapped of it the caller has unmapped.
     void forget(std::uint32_t frame);
     /// Pages of code scanned so far.
     std::uint64_t scans() const { return scans_; }
 
 private:
+    bool traps(FpuTrap trap) const { return trap == FpuTrap::ts_or_em ? ts_or_em_ : trap == FpuTrap::ts_and_mp && ts_and_mp_; }
+    void set_fpu_breakpoints(CodePage& page);
+
     const decode::InstructionDecoder* decoder_;
     const SiteForms* forms_;
     const SharedPages* ram_;
     const SharedPages* copies_;
     bool all_sites_;
+    bool ts_or_em_ = false, ts_and_mp_ = false;     ///< of CR0
+    std::unordered_set<std::uint32_t> fpu_frames_;  ///< whose pages have FPU sites or patches over such
     std::vector<AddressRange> text_;
     std::vector<std::unique_ptr<CodePage>> pages_;  ///< by frame
     std::vector<std::uint32_t> free_copies_;

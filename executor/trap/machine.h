@@ -71,6 +71,8 @@ public:
     Vcpu& vcpu() { return vcpu_; }
     /// Linear ranges that hold code alone, as a loader reports them.
     void set_text(std::vector<AddressRange> ranges) { code_->set_text(std::move(ranges)); }
+    /// To be called when the process has given up privileges since `create`.
+    void privileges_changed() { mmu_->look_at_host(); }
     /// Runs until something ends the run.
     RunOutcome run();
     const Statistics& statistics() const { return statistics_; }
@@ -91,6 +93,7 @@ public:
     bool read_msr(std::uint32_t index, std::uint64_t& value) override;
     bool write_msr(std::uint32_t index, std::uint64_t value) override;
     std::uint64_t read_tsc() override;
+    bool accepts_page_tables() override { return mmu_->accepts_page_tables(); }
     void control_register_loaded(unsigned number, std::uint64_t old_value) override { mmu_->control_register_loaded(number, old_value); }
     void page_invalidated(std::uint64_t linear) override { mmu_->invalidate_page(static_cast<std::uint32_t>(linear)); }
     // PhysicalDevices

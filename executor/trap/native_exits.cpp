@@ -59,7 +59,13 @@ void Machine::take_signal() {
             break;
         case Vector::math_fault:
             leave_stub();
-            inject_fault({static_cast<Vector>(signal.trap), {}, 0});
+            if ((vcpu_.cr0 & cr0::ne) != 0) {
+                inject_fault({Vector::math_fault, {}, 0});
+            } else {
+                // The processor stands still in front of the instruction until an interrupt comes (SDM vol. 1, "MS-DOS Compatibility").
+                pc_->raise_math_error();
+                vcpu_.halted = true;
+            }
             break;
         case Vector::alignment_check:
             leave_stub();

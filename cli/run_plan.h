@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// The plan that `trapline run` uses: the user's, or one that is made while the guest starts.
+#pragma once
+
+#include "cli/command.h"
+#include "cli/guest_files.h"
+#include "executor/host/plan_service.h"
+
+namespace trapline::cli {
+
+/// Gives a function that reads the plan at `path` and holds it against the image, or without a path makes one. It runs in a process of
+/// its own. Keeps references to `files` and `global`.
+executor::MakePlan plan_maker(const std::string& path, const GuestFiles& files, const GlobalOptions& global);
+
+}  // namespace trapline::cli
