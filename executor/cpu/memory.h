@@ -42,6 +42,9 @@ public:
     virtual bool read_msr(std::uint32_t index, std::uint64_t& value) = 0;
     virtual bool write_msr(std::uint32_t index, std::uint64_t value) = 0;
     virtual std::uint64_t read_tsc() = 0;
+    /// Whether the values that CR0, CR3 and CR4 of the vCPU have got may stay, as far as the tables that they lead to are concerned: PAE
+    /// reads its four pointers when it is loaded, and #GP(0) refuses reserved bits in them. If not, the old value is put back.
+    virtual bool accepts_page_tables() { return true; }
     /// CR0, CR3 or CR4 (by number) has been loaded; the vCPU has the new value already.
     virtual void control_register_loaded(unsigned number, std::uint64_t old_value) = 0;
     /// INVLPG has been executed.

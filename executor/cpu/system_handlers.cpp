@@ -39,9 +39,17 @@ std::uint64_t cr4_bits(Platform& platform) {
     return bits;
 }
 
+/// Bits whose change makes PAE read its pointers again; any load of CR3 does (SDM vol. 3, "PDPTE Registers").
+constexpr std::uint64_t kCr0Reloads = cr0::pg | cr0::cd | cr0::nw, kCr4Reloads = cr4::pae | cr4::pge | cr4::pse;
+
 Step load_control(Execution& x, unsigned number, std::uint64_t& target, std::uint64_t value) {
     const std::uint64_t old = target;
     target = value;
+    const bool reloads = number == 3 || ((old ^ value) & (number == 0 ? kCr0Reloads : kCr4Reloads)) != 0;
+    if (reloads && !x.platform.accepts_page_tables()) {
+        target = old;
+        return x.protection();
+    }
     x.platform.control_register_loaded(number, old);
     return Step::done;
 }

@@ -47,7 +47,7 @@ void Pc::claim_ports() {
         unsigned width;
     } ranges[] = {
         {0x020, 2, pic_, 1},      {0x040, 4, pit_, 1},   {0x060, 1, keyboard_, 1}, {0x061, 1, pit_, 1},    {0x064, 1, keyboard_, 1},
-        {0x070, 2, cmos_, 1},     {0x092, 1, power_, 1}, {0x0A0, 2, pic_, 1},      {0x0F4, 4, debug_exit_, 4},
+        {0x070, 2, cmos_, 1},     {0x092, 1, power_, 1}, {0x0A0, 2, pic_, 1},      {0x0F0, 1, math_error_, 1}, {0x0F4, 4, debug_exit_, 4},
         {0x3B4, 2, vga_, 1},      {0x3BA, 1, vga_, 1},   {0x3C0, 16, vga_, 1},     {0x3D4, 2, vga_, 1},    {0x3DA, 1, vga_, 1},
         {0x3F8, 8, com1_, 1},     {0x4D0, 2, pic_, 1},   {0x510, 2, fw_cfg_, 2},   {0x514, 8, fw_cfg_, 4},
         {0x604, 2, power_, 2},    {0xCF8, 4, power_, 4}, {0xB004, 2, power_, 2},
@@ -113,6 +113,11 @@ std::uint8_t Pc::acknowledge_interrupt() {
     const std::uint8_t vector = external ? pic_.acknowledge() : apics_->local.acknowledge();
     update();
     return vector;
+}
+
+void Pc::raise_math_error() {
+    math_error_.raise();
+    update();
 }
 
 std::uint32_t Pc::memory_read(std::uint64_t address, unsigned size) {

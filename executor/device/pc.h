@@ -18,6 +18,7 @@
 #include "executor/device/fw_cfg.h"
 #include "executor/device/i8042.h"
 #include "executor/device/ioapic.h"
+#include "executor/device/math_error.h"
 #include "executor/device/memory_bus.h"
 #include "executor/device/pic.h"
 #include "executor/device/pit.h"
@@ -60,6 +61,9 @@ public:
     bool interrupt_waits() const { return interrupt_waits_; }
     /// Takes the waiting interrupt into service and returns its vector.
     std::uint8_t acknowledge_interrupt();
+
+    /// An x87 error while CR0.NE is clear.
+    void raise_math_error();
 
     /// When `advance` is wanted next without any access before; kNever if nothing is under way.
     Nanoseconds next_event();
@@ -108,6 +112,7 @@ private:
     Pit pit_;
     Cmos cmos_;
     Uart com1_;
+    MathError math_error_{lines_};
     I8042 keyboard_;
     PowerControl power_;
     DebugExit debug_exit_;
