@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A byte that no instruction can begin with costs one byte; filler costs a memory compare.
+// A byte that no instruction can begin with costs one byte, too many prefixes cost their instruction; filler costs a memory compare.
 #include "scan/sweep.h"
 
 #include <algorithm>
@@ -41,6 +41,26 @@ bool may_be_padding(std::uint8_t byte) {
         case 0x00: case 0x0F: case 0x2E: case 0x66: case 0x89: case 0x8D: case 0x90: case 0xCC: return true;
         default: return false;
     }
+}
+
+bool is_legacy_prefix(std::uint8_t byte) {
+    switch (byte) {
+        case 0x26: case 0x2E: case 0x36: case 0x3E: case 0x64: case 0x65: case 0x66: case 0x67: case 0xF0: case 0xF2: case 0xF3: return true;
+        default: return false;
+    }
+}
+
+/// The bytes of an instruction that its prefixes make longer than 15, which is #GP (SDM vol. 2, "Instruction Prefixes"); 0 for
+/// others. What follows is in step behind all of it: its last 15 bytes are no instruction.
+std::size_t overlong_length(Bytes bytes, Mode mode, const decode::InstructionDecoder& decoder) {
+    constexpr std::size_t kLongest = 15;
+    std::size_t prefixes = 0;
+    while (prefixes < bytes.size() && is_legacy_prefix(bytes[prefixes])) ++prefixes;
+    for (std::size_t skipped = prefixes < kLongest ? 1 : prefixes - kLongest + 1; skipped <= prefixes; ++skipped) {
+        const std::size_t length = decoder.decode(bytes.subspan(skipped), mode).length;
+        if (length != 0) return skipped + length > kLongest ? skipped + length : 0;
+    }
+    return prefixes < kLongest ? 0 : prefixes;
 }
 
 /// Remembers what stands before the next byte; the control flow of an instruction is asked for only where it matters.
@@ -94,8 +114,9 @@ public:
             // An instruction may run over the split: the decoder sees what follows, so that it is seen as such.
             decoder_.decode_run(code_.bytes, at_, end_, code_.mode, [this](std::size_t, decode::Insn insn) {
                 if (insn.length == 0) {
-                    ++counts_.undecodable_bytes;
-                    ++at_;
+                    const std::size_t length = std::clamp<std::size_t>(overlong_length(code_.bytes.subspan(at_), code_.mode, decoder_), 1, end_ - at_);
+                    counts_.undecodable_bytes += length;
+                    at_ += length;
                     before_.set_stop();
                     return false;
                 }

@@ -125,6 +125,28 @@ TEST_CASE("scan: undecodable bytes are counted one at a time") {
     CHECK(document.sections[0].instructions == 1);
 }
 
+TEST_CASE("scan: what its prefixes make longer than 15 bytes is passed as a whole") {
+    CodeImage code;
+    // 15 x 66, nop; cli | 6 x 2e, mov dword ptr [rip], imm32: 16 bytes; sti | 5 x 2e and the same: 15 bytes; ret
+    const auto text = code.add(".text", 0x1000,
+                               "666666666666666666666666666666 90 FA 2E2E2E2E2E2E C70500000000FAFAFAFA FB 2E2E2E2E2E C70500000000FAFAFAFA C3");
+    code.pointer(text, 0x1000);
+    const ScanDocument document = code.scan();
+    CHECK(brief(document) == Lines{"1010 cli swept", "1021 sti swept"});
+    CHECK(document.sections[0].undecodable_bytes == 16 + 16);
+    CHECK(document.sections[0].instructions == 4);
+}
+
+TEST_CASE("scan: prefixes without an instruction take time by their number") {
+    CodeImage code;
+    std::string bytes;
+    for (int i = 0; i < 1 << 20; ++i) bytes += "66";
+    code.add(".text", 0x1000, bytes + "06 FA");  // PUSH ES, which is none in 64-bit mode
+    const ScanDocument document = code.scan();
+    CHECK(brief(document) == Lines{"101001 cli swept"});
+    CHECK(document.sections[0].undecodable_bytes == (1 << 20) + 1);
+}
+
 TEST_CASE("scan: an alternative's replacement is reached with its original and returns behind it") {
     CodeImage code;
     // push rax; nop; nop | hlt; ret. Nothing leads to 1010.
