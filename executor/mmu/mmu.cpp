@@ -172,6 +172,13 @@ void Mmu::withdraw_overlays() {
     if (vcpu_->cpl != 3 && !kernel_overlays_.empty()) withdraw(kernel_overlays_);
 }
 
+void Mmu::withdraw_overlays_at(std::uint32_t linear) {
+    const CodePage* const code = code_at(linear);
+    if (code == nullptr || !code->inside[linear % kPageBytes]) return;
+    without_overlays_[code->frame] = true;
+    forget_code_at(linear / kPageBytes);
+}
+
 void Mmu::forget_code_at(std::uint32_t page) {
     if (const CodePage* code = code_at(page * kPageBytes)) {
         tlb_->drop_executable(code->frame);

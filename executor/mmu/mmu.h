@@ -58,6 +58,8 @@ public:
     /// To be called before code runs at another CPL than 0: patches are for CPL 0 alone, so pages that such code can reach lose
     /// theirs for good. Costs a comparison where there are none.
     void withdraw_overlays();
+    /// Takes the patches off a page for good when the address lies in the window of one.
+    void withdraw_overlays_at(std::uint32_t linear);
     /// The page of code at a linear address, null where none has been run.
     const CodePage* code_at(std::uint32_t linear);
 

@@ -164,6 +164,7 @@ private:
     std::uint32_t native_error_code_ = 0;
     unsigned user_faults_ = 0;     ///< accesses of user code beyond its segments that were allowed to it
     bool stepping_over_ = false;   ///< one instruction runs natively under the trap flag, for the monitor
+    bool access_refused_ = false;  ///< native code has met a page that cannot be mapped: only the interpreter can get further
     bool step_traps_ = false;      ///< that instruction began with the guest's own TF
     WatchedMemory* watched_ = nullptr;  ///< while an instruction is interpreted under breakpoints
     std::uint32_t debug_due_ = 0;  ///< bits of DR6 for a debug trap that is still to be raised

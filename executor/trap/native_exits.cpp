@@ -93,7 +93,9 @@ void Machine::take_page_fault(std::uint32_t address, std::uint32_t error_code) {
             break;
         case Fill::interpret:
             leave_stub();
+            access_refused_ = true;
             interpret_one();
+            access_refused_ = false;
             break;
         case Fill::exhausted: end(Ending::host_limit, "the host refused a mapping for the guest (vm.max_map_count)"); break;
     }
@@ -210,14 +212,19 @@ void Machine::interpret_one() {
                 inject_fault({vector, has_code ? std::optional<std::uint32_t>(native_error_code_) : std::nullopt, 0});
                 return;
             }
-            stepping_over_ = true;
-            step_traps_ = single_step;
-            if (runs_natively()) return enter_natively();
-            stepping_over_ = false;
+            if (!access_refused_) {
+                // Inside the window of a patch the copy has other bytes.
+                mmu_->withdraw_overlays_at(linear_ip());
+                stepping_over_ = true;
+                step_traps_ = single_step;
+                if (runs_natively()) return enter_natively();
+                stepping_over_ = false;
+            }
             {
                 std::array<std::uint8_t, 15> bytes{};
                 (void)mmu_->fetch(linear_ip(), bytes.data(), bytes.size(), Privilege::supervisor);
-                end(Ending::unsupported, fmt::format("no way to run the instruction {:02x} at {:#x} in this mode", fmt::join(bytes, " "), linear_ip()));
+                end(Ending::unsupported, fmt::format("no way to run the instruction {:02x} at {:#x} {}", fmt::join(bytes, " "), linear_ip(),
+                                                     access_refused_ ? "on what is no RAM" : "in this mode"));
             }
             return;
         case Step::halt:
