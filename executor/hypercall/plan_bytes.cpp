@@ -81,6 +81,8 @@ std::vector<std::uint8_t> PlanPatches::encode() const {
             to.number(overlay.offset);
             to.number(overlay.window_begin);
             to.number(overlay.window_end);
+            to.number(overlay.evicted_begin);
+            to.number(overlay.evicted_end);
             to.number(static_cast<std::uint8_t>(overlay.breakpoint));
             to.bytes(overlay.bytes);
             to.bytes(patch.expected[i]);
@@ -113,16 +115,18 @@ Result<PlanPatches> PlanPatches::decode(std::span<const std::uint8_t> bytes) {
         Patch patch;
         patch.begin = from.number<std::uint32_t>();
         patch.end = from.number<std::uint32_t>();
-        for (std::uint32_t overlays = from.count(15); overlays != 0 && from.ok(); --overlays) {
+        for (std::uint32_t overlays = from.count(19); overlays != 0 && from.ok(); --overlays) {
             CodeOverlay overlay;
             overlay.offset = from.number<std::uint16_t>();
             overlay.window_begin = from.number<std::uint16_t>();
             overlay.window_end = from.number<std::uint16_t>();
+            overlay.evicted_begin = from.number<std::uint16_t>();
+            overlay.evicted_end = from.number<std::uint16_t>();
             overlay.breakpoint = from.number<std::uint8_t>() != 0;
             overlay.bytes = from.bytes();
             patch.expected.push_back(from.bytes());
             fits &= overlay.offset + overlay.bytes.size() <= kPageBytes && patch.expected.back().size() == overlay.bytes.size() && overlay.window_end <= kPageBytes &&
-                    overlay.window_begin < kPageBytes;
+                    overlay.window_begin < kPageBytes && overlay.evicted_begin < kPageBytes && overlay.evicted_end <= kPageBytes;
             patch.overlays.push_back(std::move(overlay));
         }
         plan.patches_.push_back(std::move(patch));

@@ -13,6 +13,14 @@ namespace {
 constexpr std::string_view kAbi = "trapline", kMode = "32";
 constexpr std::uint8_t kInt3 = 0xCC;
 
+/// Whether the instruction at an address has been moved to a stub of the patch.
+bool is_moved(const PlanDocument& plan, const PlanPatch& patch, std::uint64_t address) {
+    return std::any_of(patch.stubs.begin(), patch.stubs.end(), [&](std::uint32_t number) {
+        const auto& steps = plan.stubs[number].steps;
+        return std::any_of(steps.begin(), steps.end(), [&](const StubStep& step) { return step.guest_address == address; });
+    });
+}
+
 }  // namespace
 
 Result<PlanPatches> PlanPatches::create(const PlanDocument& plan) {
@@ -52,6 +60,7 @@ Result<PlanPatches> PlanPatches::create(const PlanDocument& plan) {
         Patch taken{.begin = static_cast<std::uint32_t>(patch.begin), .end = static_cast<std::uint32_t>(patch.end), .overlays = {}, .expected = {}};
         const auto page = static_cast<std::uint32_t>(patch.writes.front().address / kPageBytes);
         bool one_page = patch.begin / kPageBytes == page && (patch.end - 1) / kPageBytes == page;
+        std::uint16_t evicted_begin = 0, evicted_end = 0;
         for (const PlanWrite& write : patch.writes) {
             one_page = one_page && write.address / kPageBytes == page && (write.address + write.new_bytes.size() - 1) / kPageBytes == page && write.address <= 0xFFFFFFFF;
             if (!one_page) break;
@@ -59,6 +68,10 @@ Result<PlanPatches> PlanPatches::create(const PlanDocument& plan) {
             overlay.offset = static_cast<std::uint16_t>(write.address % kPageBytes);
             overlay.bytes = write.new_bytes;
             overlay.breakpoint = write.what == "breakpoint";
+            if (write.what == "springboard" && is_moved(plan, patch, write.address)) {
+                evicted_begin = overlay.offset;
+                evicted_end = static_cast<std::uint16_t>(overlay.offset + overlay.bytes.size());
+            }
             taken.overlays.push_back(std::move(overlay));
             taken.expected.push_back(write.old_bytes);
         }
@@ -68,6 +81,8 @@ Result<PlanPatches> PlanPatches::create(const PlanDocument& plan) {
         for (CodeOverlay& overlay : taken.overlays) {
             overlay.window_begin = static_cast<std::uint16_t>(taken.begin % kPageBytes);
             overlay.window_end = static_cast<std::uint16_t>(taken.end - (taken.begin - taken.begin % kPageBytes));
+            overlay.evicted_begin = evicted_begin;
+            overlay.evicted_end = evicted_end;
         }
         result.patches_.push_back(std::move(taken));
         numbers[i] = static_cast<std::uint32_t>(result.patches_.size());

@@ -101,9 +101,11 @@ const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_pag
     for (const CodeOverlay* overlay : overlays) {
         // A plan that took data for code, or met it out of step, must not be believed: the window's ends are instructions here too.
         const bool in_step = page->starts[overlay->window_begin] && (overlay->window_end >= kPageBytes || page->starts[overlay->window_end] || overlay->window_end == overlay->window_begin);
-        if (!in_step) continue;
+        if (!in_step || (overlay->evicted_end != 0 && !page->starts[overlay->evicted_begin])) continue;
         // What a patch moves to its stub runs there as it is: not while it ought to trap.
-        const auto replaced = [&](const FpuSite& site) { return site.offset >= overlay->window_begin && site.offset < overlay->window_end; };
+        const auto replaced = [&](const FpuSite& site) {
+            return (site.offset >= overlay->window_begin && site.offset < overlay->window_end) || (site.offset >= overlay->evicted_begin && site.offset < overlay->evicted_end);
+        };
         if (std::any_of(page->fpu_sites.begin(), page->fpu_sites.end(), replaced)) {
             page->has_fpu_in_patches = true;
             if (ts_or_em_) continue;

@@ -22,7 +22,9 @@ struct CodeOverlay {
     std::uint16_t offset = 0;            ///< in the page
     std::vector<std::uint8_t> bytes;
     bool breakpoint = false;             ///< a single INT3 that stands for the instruction there
-    std::uint16_t window_begin = 0, window_end = 0;  ///< code of the page that no longer runs in place
+    // The same in all overlays of a patch, so that it is taken whole or not at all:
+    std::uint16_t window_begin = 0, window_end = 0;    ///< code of the page that no longer runs in place
+    std::uint16_t evicted_begin = 0, evicted_end = 0;  ///< more such code, which has made room for a springboard; empty without
 };
 
 /// An instruction whose breakpoint depends on CR0.
