@@ -21,6 +21,8 @@ PROMPT = b"# "
 CASES = [
     ["--technique", "trap"],
     ["--technique", "breakpoint"],
+    ["--technique", "hypercall"],
+    ["--technique", "auto"],
     ["--technique", "trap", "--relocate", "--memory", "64M"],
     ["--technique", "trap", "--memory", "2G"],
 ]
