@@ -101,9 +101,8 @@ RunOutcome Machine::run() {
         if ((takes_interrupt() || !runs_natively()) && is_in_stub()) {
             const auto place = plan_.locate(static_cast<std::uint32_t>(vcpu_.rip));
             if (!place || !place->exact) {
-                // Between two of the guest's instructions there is no address to go on at: one more native step.
-                stepping_over_ = true;
-                enter_natively();
+                // Between two of the guest's instructions there is no address to go on at.
+                step_in_stub();
                 continue;
             }
             vcpu_.rip = place->guest;
@@ -130,6 +129,22 @@ RunOutcome Machine::run() {
     statistics_.monitor_ticks = __rdtsc() - began - statistics_.guest_ticks - statistics_.idle_ticks;
     std::copy(std::begin(native_frame().fpu), std::end(native_frame().fpu), vcpu_.fpu.begin());
     return *outcome_;
+}
+
+/// One native step of a stub. The trap flag that does it is the monitor's: where the step is a PUSHF it must not stay in the
+/// flags that were pushed.
+void Machine::step_in_stub() {
+    constexpr std::uint8_t kPushf = 0x9C;
+    const std::uint8_t opcode = plan_.stubs()[static_cast<std::uint32_t>(vcpu_.rip) - plan_.stubs_begin()];
+    stepping_over_ = true;
+    const std::uint64_t rip = vcpu_.rip;
+    enter_natively();
+    if (opcode != kPushf || vcpu_.rip != rip + 1) return;
+    std::uint32_t flags = 0;
+    const std::uint64_t at = vcpu_.ss().base + vcpu_.reg32(kRsp);
+    if (mmu_->read(at, &flags, sizeof flags, Privilege::supervisor)) return;
+    flags = (flags & ~static_cast<std::uint32_t>(flag::tf)) | static_cast<std::uint32_t>(vcpu_.rflags & flag::tf);
+    (void)mmu_->write(at, &flags, sizeof flags, Privilege::supervisor);
 }
 
 bool Machine::runs_natively() const {
@@ -272,11 +287,11 @@ void Machine::enter_natively() {
         kick_due_ = due;
         kick_at(started_ + due);
     }
-    vcpu_.interrupt_shadow = false;
     ++statistics_.entries;
     const std::uint64_t began = __rdtsc();
     const NativeExit exit = enter_guest();
     statistics_.guest_ticks += __rdtsc() - began;
+    if (exit != NativeExit::kicked) vcpu_.interrupt_shadow = false;
     switch (exit) {
         case NativeExit::kicked:
             ++statistics_.kicks;

@@ -124,6 +124,7 @@ private:
     void take_pending_store(bool after_sti);
     bool is_in_stub() const { return area_ != nullptr && plan_.is_stub(static_cast<std::uint32_t>(vcpu_.rip)); }
     void leave_stub();
+    void step_in_stub();
     void look_for_plan();
     void note_execution(std::uint32_t linear);
     void interpret_site(Arrival arrival);
