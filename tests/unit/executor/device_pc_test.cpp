@@ -88,6 +88,23 @@ TEST_CASE("A delay by counter 2, as boot code calibrates with it", "[device]") {
     CHECK(m.clock.time - start <= 10'002 * kMicrosecond);
 }
 
+TEST_CASE("An x87 error comes by line 13, and port F0h takes it back", "[device]") {
+    Machine m;
+    m.out(0x21, 0xFB), m.out(0xA1, 0xDF);
+    CHECK_FALSE(m.pc.interrupt_waits());
+    for (int i = 0; i < 2; ++i) {
+        m.pc.raise_math_error();
+        REQUIRE(m.pc.interrupt_waits());
+        CHECK(m.pc.acknowledge_interrupt() == 0x75);
+        m.out(0xA0, 0x20), m.out(0x20, 0x20);
+        // The line is still high: a second error is not seen before the first has been taken back.
+        m.pc.raise_math_error();
+        CHECK_FALSE(m.pc.interrupt_waits());
+        m.out(0xF0, 0);
+        CHECK_FALSE(m.pc.interrupt_waits());
+    }
+}
+
 TEST_CASE("The first exit request stays", "[device]") {
     Machine m;
     CHECK_FALSE(m.pc.exit_request().has_value());
