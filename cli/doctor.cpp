@@ -84,7 +84,7 @@ std::vector<Ability> judge(const std::vector<HostAnswer>& answers) {
         return result;
     };
     return {ability("audit, scan, classify, verdict", {"database", "llvm-mc", "capstone"}), ability("corpus fetch", {"apt"}),
-            ability("run a guest deprivileged (a later version)", {"seccomp_trap", "memfd_alias", "rdfsbase", "max_map_count"})};
+            ability("run a guest deprivileged", {"guest_addresses", "memfd_alias", "code32", "rdfsbase", "modify_ldt", "seccomp_trap", "max_map_count"})};
 }
 
 void print_text(const std::vector<HostAnswer>& answers, const std::vector<Ability>& abilities) {

@@ -22,6 +22,8 @@
 #include <cstring>
 #include <fstream>
 
+#include "executor/host/sandbox.h"
+
 #ifndef PR_SET_SYSCALL_USER_DISPATCH
 #define PR_SET_SYSCALL_USER_DISPATCH 59
 #endif
@@ -55,6 +57,13 @@ HostAnswer by_experiment(std::string name, const std::string& success, std::stri
 std::string try_low_mapping() {
     void* const page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     return page == MAP_FAILED ? reason() : std::string();
+}
+
+/// The guest's addresses are this process's first 4 GiB, above what vm.mmap_min_addr keeps, and the page behind them.
+std::string try_guest_addresses() {
+    constexpr std::uintptr_t kFirst = 0x10000, kEnd = (std::uintptr_t{1} << 32) + 0x1000;
+    void* const range = ::mmap(reinterpret_cast<void*>(kFirst), kEnd - kFirst, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    return range == MAP_FAILED ? reason() : std::string();
 }
 
 std::string try_user_namespace() { return ::unshare(CLONE_NEWUSER) != 0 ? reason() : std::string(); }
@@ -149,11 +158,13 @@ std::optional<std::string> first_line(const std::string& path) {
 std::vector<HostAnswer> probe_executor() {
     std::vector<HostAnswer> answers;
     answers.push_back(read_setting("mmap_min_addr", "/proc/sys/vm/mmap_min_addr", "lowest address that an unprivileged process may map; guests use page 0"));
-    answers.push_back(by_experiment("map_page_zero", "mapped", "a guest whose linear address 0 is its own", try_low_mapping));
+    answers.push_back(by_experiment("map_page_zero", "mapped", "a guest's page 0 runs as it is; without it accesses there are emulated", try_low_mapping));
+    answers.push_back(by_experiment("guest_addresses", "free", "a 32-bit guest's addresses are those of the process that holds it", try_guest_addresses));
     answers.push_back(by_experiment("seccomp_trap", "available", "system calls of guest code become signals", try_seccomp));
     answers.push_back(by_experiment("syscall_user_dispatch", "available", "the same, cheaper, for 64-bit SYSCALL and INT 80h", try_user_dispatch));
     answers.push_back(by_experiment("memfd_alias", "mapped writable and executable", "guest memory seen at two places", try_shared_memory));
-    answers.push_back(by_experiment("user_namespace", "created", "confines the process that holds the guest", try_user_namespace));
+    answers.push_back(by_experiment("user_namespace", "created", "confines the process that holds the guest; not needed", try_user_namespace));
+    answers.push_back(by_experiment("landlock", "available", "the same; not needed", executor::missing_landlock));
     answers.push_back(read_setting("max_map_count", "/proc/sys/vm/max_map_count", "mappings of one process: bounds the shadow page tables"));
     return answers;
 }

@@ -39,7 +39,7 @@ Result<std::uint32_t> confine_process(const KeptDescriptors& kept);
 /// Gives up system calls: allowed are from now on those that running a guest takes.
 Status confine_calls(const KeptDescriptors& kept);
 
-/// What this host has of the optional layers, for `doctor`: empty when all is there, else what is missing and why.
+/// Why this host has no Landlock; empty when it has. For `doctor`.
 std::string missing_landlock();
 
 }  // namespace trapline::executor
