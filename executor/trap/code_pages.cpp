@@ -72,9 +72,9 @@ const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_pag
 
     std::array<std::uint8_t, kRunIn + kPageBytes + kLongest> code;
     const std::size_t before = std::min(neighbours.before.size(), kRunIn), after = std::min(neighbours.after.size(), kLongest);
-    std::memcpy(code.data(), neighbours.before.data() + neighbours.before.size() - before, before);
+    std::copy(neighbours.before.end() - static_cast<std::ptrdiff_t>(before), neighbours.before.end(), code.begin());
     std::memcpy(code.data() + before, original, kPageBytes);
-    std::memcpy(code.data() + before + kPageBytes, neighbours.after.data(), after);
+    std::copy_n(neighbours.after.begin(), after, code.begin() + static_cast<std::ptrdiff_t>(before + kPageBytes));
     PageOfCode around{.bytes = std::span(code.data(), before + kPageBytes + after), .begin = before, .trust = neighbours.user ? CodeTrust::user : CodeTrust::kernel};
     const std::uint64_t address = std::uint64_t{linear_page} * kPageBytes;
     for (const AddressRange& range : text_) {
@@ -94,6 +94,7 @@ const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_pag
             continue;
         }
         page->sites.set(at);
+        page->sensitive.set(at);
         if (kind == SiteKind::privileged && !all_sites_) continue;
         page->breakpoints.set(at);
         copy[at] = kInt3;

@@ -41,6 +41,7 @@ struct CodePage {
     bool has_overlays = false;
     std::bitset<kPageBytes> breakpoints; ///< an INT3 of ours stands here
     std::bitset<kPageBytes> sites;       ///< an instruction that traps or has become a breakpoint begins here
+    std::bitset<kPageBytes> sensitive;   ///< a sensitive instruction of the guest's begins here, whatever has become of it
     std::bitset<kPageBytes> inside;      ///< inside the window of a patch: cannot be entered natively
     std::bitset<kPageBytes> starts;      ///< an instruction begins here
     std::vector<FpuSite> fpu_sites;      ///< outside patches

@@ -117,11 +117,11 @@ RunOutcome Machine::run() {
         } else if (vcpu_.interrupt_shadow && pc_->interrupt_waits()) {
             leave_stub();
             interpret_one();
-        } else if (runs_natively() && !is_dense_here()) {
+        } else if (goes_native()) {
             enter_natively();
         } else {
             for (unsigned i = 0; i < kInterpretedAtOnce && !outcome_ && !vcpu_.halted && !takes_interrupt(); ++i) {
-                if (i != 0 && runs_natively() && !is_dense_here()) break;
+                if (i != 0 && goes_native()) break;
                 interpret_one();
             }
         }
@@ -155,15 +155,14 @@ bool Machine::runs_natively() const {
 }
 
 /// Whether a sensitive instruction stands here or a little further on: then going native and coming back costs more than
-/// interpreting what lies between.
-bool Machine::is_dense_here() {
-    constexpr std::size_t kAhead = 20;  // bytes
-    const std::uint32_t linear = linear_ip();
+/// interpreting what lies between, even where a patch makes the way short. What lies inside a patch cannot be entered at all.
+bool Machine::is_dense_at(std::uint32_t linear) {
+    constexpr std::size_t kAhead = 16;  // bytes
     const CodePage* const page = mmu_->code_at(linear);
     if (page == nullptr) return false;
     const std::size_t offset = linear % kPageBytes;
-    if (page->sites[offset] || page->inside[offset]) return true;
-    return page->sites._Find_next(offset) <= offset + kAhead;
+    if (page->sensitive[offset] || page->inside[offset]) return true;
+    return page->sensitive._Find_next(offset) <= offset + kAhead;
 }
 
 void Machine::serve_devices() {

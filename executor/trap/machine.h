@@ -134,7 +134,8 @@ private:
     bool raises_debug_before();
     void finish_instruction(bool single_step);
     void raise_debug_trap();
-    bool is_dense_here();
+    bool is_dense_at(std::uint32_t linear);
+    bool goes_native() { return runs_natively() && interpret_on_ == 0 && !is_dense_at(linear_ip()); }
     void inject(const Event& event);
     void inject_fault(const Fault& fault);
     void note_event(std::uint8_t vector);
@@ -163,9 +164,11 @@ private:
     std::uint64_t events_ = 0;     ///< delivered so far
     unsigned native_vector_ = 0;   ///< what the processor raised for the instruction that is about to be interpreted, 0 for nothing
     std::uint32_t native_error_code_ = 0;
+    bool in_hypercall_ = false;
+    unsigned interpret_on_ = 0;    ///< so many instructions more are interpreted, since sensitive ones come in groups
     unsigned user_faults_ = 0;     ///< accesses of user code beyond its segments that were allowed to it
     bool stepping_over_ = false;   ///< one instruction runs natively under the trap flag, for the monitor
-    bool access_refused_ = false;  ///< native code has met a page that cannot be mapped: only the interpreter can get further
+    std::optional<std::uint32_t> refused_access_;  ///< native code cannot make this access: only the interpreter can get further
     bool step_traps_ = false;      ///< that instruction began with the guest's own TF
     WatchedMemory* watched_ = nullptr;  ///< while an instruction is interpreted under breakpoints
     std::uint32_t debug_due_ = 0;  ///< bits of DR6 for a debug trap that is still to be raised

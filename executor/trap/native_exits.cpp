@@ -93,9 +93,9 @@ void Machine::take_page_fault(std::uint32_t address, std::uint32_t error_code) {
             break;
         case Fill::interpret:
             leave_stub();
-            access_refused_ = true;
+            refused_access_ = address;
             interpret_one();
-            access_refused_ = false;
+            break;
             break;
         case Fill::exhausted: end(Ending::host_limit, "the host refused a mapping for the guest (vm.max_map_count)"); break;
     }
@@ -166,8 +166,11 @@ void Machine::take_hypercall() {
     if (site == nullptr) return end(Ending::unsupported, fmt::format("the guest called for site {}, which the plan does not have", number));
     vcpu_.rip = site->address;
     const std::uint64_t delivered = events_;
+    in_hypercall_ = true;
     interpret_site(Arrival::hypercall);
-    if (events_ == delivered && vcpu_.rip == site->address + site->length && site->resume != 0) vcpu_.rip = site->resume;
+    in_hypercall_ = false;
+    if (events_ == delivered && vcpu_.rip == site->address + site->length && site->resume != 0 && !is_dense_at(static_cast<std::uint32_t>(vcpu_.rip)))
+        vcpu_.rip = site->resume;
 }
 
 /// A stub has switched interrupts on while one waits. The store is not made: the guest goes on behind the instruction that the stub
@@ -186,7 +189,12 @@ void Machine::leave_stub() {
 }
 
 void Machine::interpret_one() {
+    // Behind a sensitive instruction there is often another one, further on than density looks: code of entries and exits.
+    constexpr unsigned kGroup = 14;
     ++statistics_.interpreted;
+    if (interpret_on_ != 0) --interpret_on_;
+    if (!in_hypercall_)
+        if (const CodePage* page = mmu_->code_at(linear_ip()); page != nullptr && page->sensitive[linear_ip() % kPageBytes]) interpret_on_ = kGroup;
     if (raises_debug_before()) return;
     const bool single_step = (vcpu_.rflags & flag::tf) != 0, interrupts = (vcpu_.rflags & flag::interrupt) != 0;
     const StepResult result = step();
@@ -205,6 +213,7 @@ void Machine::interpret_one() {
                 inject({.kind = EventKind::trap, .vector = static_cast<std::uint8_t>(Vector::debug)});
             return;
         case Step::not_here:
+            interpret_on_ = 0;
             if (native_vector_ != 0) {
                 // Only the processor knows the instruction, and it has said what it thinks of it.
                 const auto vector = static_cast<Vector>(native_vector_);
@@ -212,7 +221,7 @@ void Machine::interpret_one() {
                 inject_fault({vector, has_code ? std::optional<std::uint32_t>(native_error_code_) : std::nullopt, 0});
                 return;
             }
-            if (!access_refused_) {
+            if (!refused_access_ || mmu_->open_for_step(*refused_access_, linear_ip())) {
                 // Inside the window of a patch the copy has other bytes.
                 mmu_->withdraw_overlays_at(linear_ip());
                 stepping_over_ = true;
@@ -224,12 +233,15 @@ void Machine::interpret_one() {
                 std::array<std::uint8_t, 15> bytes{};
                 (void)mmu_->fetch(linear_ip(), bytes.data(), bytes.size(), Privilege::supervisor);
                 end(Ending::unsupported, fmt::format("no way to run the instruction {:02x} at {:#x} {}", fmt::join(bytes, " "), linear_ip(),
-                                                     access_refused_ ? "on what is no RAM" : "in this mode"));
+                                                     refused_access_ ? "on what is no RAM" : "in this mode"));
             }
             return;
         case Step::halt:
         case Step::done: break;
     }
+    // The way into a handler saves and loads segments.
+    constexpr unsigned kEntry = 40;
+    if (vcpu_.cpl == 3) interpret_on_ = kEntry;
     native_vector_ = 0;
     stepping_over_ = false;
     // MOV SS and POP SS hold debug exceptions back too, STI (which has just switched interrupts on) does not.
