@@ -60,7 +60,7 @@ std::string page(const std::string& title, const CLI::App& app) {
                 out += ".TP\n\\fB" + escape(command->get_name()) + "\\fR\n" + escape(command->get_description()) + "\n" + (app.get_parent() != nullptr ? ".RS\n" + options(*command) + ".RE\n" : "");
     }
     if (!app.get_footer().empty()) out += ".SH NOTES\n" + escape(app.get_footer()) + "\n";
-    out += ".SH EXIT STATUS\n0 done; 1 findings, where \\-\\-fail\\-on was given; 2 wrong usage; 3 bad input; 4 a bug of the program; 5 the host cannot do it.\n";
+    out += ".SH EXIT STATUS\n0 done; 1 findings, where \\-\\-fail\\-on was given, or a guest that failed; 2 wrong usage; 3 bad input; 4 a bug of the program; 5 the host cannot do it.\n";
     return out;
 }
 
