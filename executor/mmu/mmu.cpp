@@ -172,6 +172,24 @@ void Mmu::withdraw_overlays() {
     if (vcpu_->cpl != 3 && !kernel_overlays_.empty()) withdraw(kernel_overlays_);
 }
 
+bool Mmu::open_for_step(std::uint32_t address, std::uint32_t instruction) {
+    const std::uint32_t page = address / kPageBytes;
+    PageTranslation translation;
+    if (!peek_pages(*vcpu_, *ram_, address, translation) || !can_map(page, translation.frame)) return false;
+    MappedPage to{.frame = static_cast<std::uint32_t>(translation.frame), .present = true, .writable = true, .user = translation.user, .global = translation.global};
+    to.executable = (instruction + execution_offset()) / kPageBytes == page;
+    if (!tlb_->map(page, 1, to)) return false;
+    opened_ = page;
+    return true;
+}
+
+void Mmu::close_opened() {
+    const MappedPage page = tlb_->find(*opened_);
+    tlb_->unmap(*opened_);
+    opened_.reset();
+    if (page.present) forget_code(page.frame);
+}
+
 void Mmu::withdraw_overlays_at(std::uint32_t linear) {
     const CodePage* const code = code_at(linear);
     if (code == nullptr || !code->inside[linear % kPageBytes]) return;

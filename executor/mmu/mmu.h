@@ -5,6 +5,7 @@
 
 #include <array>
 #include <functional>
+#include <optional>
 
 #include "executor/cpu/memory.h"
 #include "executor/cpu/vcpu.h"
@@ -58,6 +59,13 @@ public:
     /// To be called before code runs at another CPL than 0: patches are for CPL 0 alone, so pages that such code can reach lose
     /// theirs for good. Costs a comparison where there are none.
     void withdraw_overlays();
+    /// Lets one native instruction write to the page of code that it lies on itself, which runs from RAM meanwhile. `address` is where
+    /// `fill` has said `interpret`; false where that was for another reason.
+    bool open_for_step(std::uint32_t address, std::uint32_t instruction);
+    /// To be called when native code has come back: ends what open_for_step began.
+    void close_after_step() {
+        if (opened_) close_opened();
+    }
     /// Takes the patches off a page for good when the address lies in the window of one.
     void withdraw_overlays_at(std::uint32_t linear);
     /// The page of code at a linear address, null where none has been run.
@@ -89,6 +97,7 @@ private:
     std::span<const CodeOverlay* const> overlays_for(std::uint32_t page, std::uint32_t frame);
     bool can_map(std::uint32_t page, std::uint64_t frame) const;
     void forget_code(std::uint32_t frame);
+    void close_opened();
     const std::uint8_t* neighbour(std::uint32_t page) const;
 
     Vcpu* vcpu_;
@@ -102,6 +111,7 @@ private:
     std::vector<std::uint32_t> shared_overlays_;    ///< frames with patches that code of other CPLs might run
     std::vector<std::uint32_t> kernel_overlays_;    ///< frames with patches that the supervisor alone can run
     std::vector<bool> without_overlays_;            ///< by frame: run at other CPLs
+    std::optional<std::uint32_t> opened_;           ///< linear page that one instruction may write to and run from
     std::array<std::uint64_t, 4> fills_{};
     std::uint64_t code_writes_ = 0;
 };

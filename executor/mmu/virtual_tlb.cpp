@@ -56,12 +56,13 @@ void VirtualTlb::clear(std::uint32_t page) {
 }
 
 bool VirtualTlb::map(std::uint32_t page, std::uint32_t count, MappedPage to, std::uint32_t code_page) {
-    const SharedPages& file = to.executable ? *code_ : *ram_;
-    const int access = PROT_READ | (to.executable ? PROT_EXEC : to.writable ? PROT_WRITE : 0);
-    const std::uint64_t offset = std::uint64_t{to.executable ? code_page : to.frame} * kPageBytes;
+    const bool copied = to.executable && !to.writable;
+    const SharedPages& file = copied ? *code_ : *ram_;
+    const int access = PROT_READ | (to.executable ? PROT_EXEC : 0) | (to.writable ? PROT_WRITE : 0);
+    const std::uint64_t offset = std::uint64_t{copied ? code_page : to.frame} * kPageBytes;
     ++counts_.maps;
     if (mmap(linear_address(page), std::size_t{count} * kPageBytes, access, MAP_SHARED | MAP_FIXED, file.descriptor(), static_cast<off_t>(offset)) == MAP_FAILED) return false;
-    const std::uint32_t flags = kPresent | (to.executable ? kExecutable : to.writable ? kWritable : 0) | (to.user ? kUser : 0) | (to.global ? kGlobal : 0);
+    const std::uint32_t flags = kPresent | (to.executable ? kExecutable : 0) | (to.writable ? kWritable : 0) | (to.user ? kUser : 0) | (to.global ? kGlobal : 0);
     for (std::uint32_t i = 0; i < count; ++i) set(page + i, (to.frame + i) << kFrameShift | flags);
     return true;
 }

@@ -38,7 +38,7 @@ public:
                 (entry & kUser) != 0, (entry & kGlobal) != 0};
     }
     /// Maps `count` pages from `page` on to frames from `frame` on, all alike; what was mapped there is replaced. An executable page
-    /// comes from the code file at `code_page` and is never writable. False when the host refuses.
+    /// comes from the code file at `code_page`, unless it is writable too: then from RAM. False when the host refuses.
     bool map(std::uint32_t page, std::uint32_t count, MappedPage to, std::uint32_t code_page = 0);
     /// Takes write access from every page that leads to the frame, executable ones stay as they are.
     void write_protect_frame(std::uint32_t frame);

@@ -245,8 +245,7 @@ void Machine::load_frame() {
     frame.rip = static_cast<std::uint32_t>(vcpu_.rip);
     // IF is on for the host's interrupts, IOPL 0; AC works at CPL 3 with CR0.AM only, which the host has set.
     constexpr std::uint64_t kReal = flag::arithmetic | flag::df | flag::tf | flag::nt | flag::id;
-    // Patched kernel code changes AC by itself, so there it is always the real one.
-    const bool checks_alignment = vcpu_.cpl == 3 ? (vcpu_.cr0 & cr0::am) != 0 : area_ != nullptr;
+    const bool checks_alignment = vcpu_.cpl == 3 ? (vcpu_.cr0 & cr0::am) != 0 : has_real_ac();
     frame.rflags = (vcpu_.rflags & (kReal | (checks_alignment ? flag::ac : 0))) | flag::interrupt | flag::fixed | (stepping_over_ ? flag::tf : 0);
     const std::uint64_t end = user_end();
     if (area_ != nullptr) {
@@ -269,7 +268,7 @@ void Machine::store_frame() {
     for (unsigned i = 0; i < 8; ++i) vcpu_.gpr[i] = static_cast<std::uint32_t>(frame.gpr[i]);
     vcpu_.rip = static_cast<std::uint32_t>(frame.rip);
     constexpr std::uint64_t kReal = flag::arithmetic | flag::df | flag::nt | flag::id;
-    const std::uint64_t taken = kReal | (stepping_over_ ? 0 : flag::tf) | (area_ != nullptr && vcpu_.cpl != 3 ? flag::ac : 0);
+    const std::uint64_t taken = kReal | (stepping_over_ ? 0 : flag::tf) | (has_real_ac() ? flag::ac : 0);
     // An instruction that has run has cleared RF; one that is stepped over has not run yet.
     vcpu_.rflags = (vcpu_.rflags & ~(taken | (stepping_over_ ? 0 : flag::rf))) | (frame.rflags & taken);
     if (area_ != nullptr) area_->collect(vcpu_);
@@ -290,6 +289,7 @@ void Machine::enter_natively() {
     const std::uint64_t began = __rdtsc();
     const NativeExit exit = enter_guest();
     statistics_.guest_ticks += __rdtsc() - began;
+    mmu_->close_after_step();
     if (exit != NativeExit::kicked) vcpu_.interrupt_shadow = false;
     switch (exit) {
         case NativeExit::kicked:

@@ -122,6 +122,9 @@ private:
     void take_breakpoint();
     void take_hypercall();
     void take_pending_store(bool after_sti);
+    /// Whether AC is the real one: patched kernel code changes it by itself. A single instruction of the guest's is stepped without,
+    /// for only CPL 3 checks alignment.
+    bool has_real_ac() const { return area_ != nullptr && vcpu_.cpl != 3 && (!stepping_over_ || is_in_stub()); }
     bool is_in_stub() const { return area_ != nullptr && plan_.is_stub(static_cast<std::uint32_t>(vcpu_.rip)); }
     void leave_stub();
     void step_in_stub();

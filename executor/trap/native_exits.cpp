@@ -93,9 +93,11 @@ void Machine::take_page_fault(std::uint32_t address, std::uint32_t error_code) {
             break;
         case Fill::interpret:
             leave_stub();
+            // A second refusal while the first is being answered: the instruction comes again.
+            if (refused_access_) break;
             refused_access_ = address;
             interpret_one();
-            break;
+            refused_access_.reset();
             break;
         case Fill::exhausted: end(Ending::host_limit, "the host refused a mapping for the guest (vm.max_map_count)"); break;
     }
