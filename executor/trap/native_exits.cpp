@@ -241,9 +241,6 @@ void Machine::interpret_one() {
         case Step::halt:
         case Step::done: break;
     }
-    // The way into a handler saves and loads segments.
-    constexpr unsigned kEntry = 40;
-    if (vcpu_.cpl == 3) interpret_on_ = kEntry;
     native_vector_ = 0;
     stepping_over_ = false;
     // MOV SS and POP SS hold debug exceptions back too, STI (which has just switched interrupts on) does not.
@@ -261,6 +258,9 @@ void Machine::inject_fault(const Fault& fault) {
 }
 
 void Machine::inject(const Event& event) {
+    // The way into a handler saves and loads segments.
+    constexpr unsigned kEntry = 40;
+    if (vcpu_.cpl == 3) interpret_on_ = kEntry;
     native_vector_ = 0;
     stepping_over_ = step_traps_ = false;
     ++events_;
