@@ -275,6 +275,11 @@ void Machine::store_frame() {
 }
 
 void Machine::enter_natively() {
+    if (given_fault_.waits && vcpu_.cpl == 3) {
+        given_fault_.waits = false;
+        Fault fault;
+        if (linear_ip() == given_fault_.instruction) (void)mmu_->fill(given_fault_.address, given_fault_.write, false, given_fault_.instruction, fault);
+    }
     load_frame();
     if (segments_.refused()) {
         end(Ending::host_limit, "the host refused an entry of the local descriptor table");

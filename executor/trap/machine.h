@@ -168,6 +168,12 @@ private:
     unsigned native_vector_ = 0;   ///< what the processor raised for the instruction that is about to be interpreted, 0 for nothing
     std::uint32_t native_error_code_ = 0;
     bool in_hypercall_ = false;
+    /// The last page fault that user code was given. When its instruction is tried again the page is there mostly, and is mapped before
+    /// the processor asks for it.
+    struct GivenFault {
+        std::uint32_t address = 0, instruction = 0;
+        bool write = false, waits = false;
+    } given_fault_;
     unsigned interpret_on_ = 0;    ///< so many instructions more are interpreted, since sensitive ones come in groups
     unsigned user_faults_ = 0;     ///< accesses of user code beyond its segments that were allowed to it
     bool stepping_over_ = false;   ///< one instruction runs natively under the trap flag, for the monitor

@@ -88,6 +88,7 @@ void Machine::take_page_fault(std::uint32_t address, std::uint32_t error_code) {
     switch (mmu_->fill(address, (error_code & kErrorWrite) != 0, fetch, linear_ip(), fault)) {
         case Fill::mapped: break;
         case Fill::fault:
+            if (vcpu_.cpl == 3 && !fetch) given_fault_ = {address, linear_ip(), (error_code & kErrorWrite) != 0, true};
             leave_stub();
             inject_fault(fault);
             break;
