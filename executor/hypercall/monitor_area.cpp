@@ -15,6 +15,7 @@ namespace trapline::executor {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x4C505254;
+constexpr std::uint32_t kUserGateOffset = 0x100;
 
 bool map_at(std::uint64_t linear, const SharedPages& pages, std::uint64_t first, std::uint64_t bytes, int access) {
     return mmap(reinterpret_cast<void*>(linear), bytes, access, MAP_SHARED | MAP_FIXED, pages.descriptor(), static_cast<off_t>(first)) != MAP_FAILED;
@@ -35,6 +36,16 @@ Result<std::unique_ptr<MonitorArea>> MonitorArea::create(VirtualTlb& tlb) {
     const std::uint64_t target = gate_entry_address();
     std::memcpy(gate->data(), kJump, sizeof kJump);
     std::memcpy(gate->data() + sizeof kJump, &target, sizeof target);
+    // mov dword ptr [rip + call_site], -1, and on to the gate's beginning
+    static constexpr std::uint8_t kStore[] = {0xC7, 0x05}, kToGate[] = {0xE9};
+    std::uint8_t* const user = gate->data() + kUserGateOffset;
+    const std::uint32_t store_end = kUserGateOffset + 10, jump_end = store_end + 5;
+    const std::uint32_t field = static_cast<std::uint32_t>(TRAPLINE_32_VCPU + TRAPLINE_VCPU_CALL_SITE - (TRAPLINE_32_GATE + store_end)), back = 0 - jump_end;
+    std::memcpy(user, kStore, 2);
+    std::memcpy(user + 2, &field, 4);
+    std::memcpy(user + 6, &kUserCall, 4);
+    std::memcpy(user + 10, kToGate, 1);
+    std::memcpy(user + 11, &back, 4);
     const bool mapped = map_at(TRAPLINE_32_STUBS_BEGIN, *stubs, 0, kStubBytes, PROT_READ | PROT_EXEC) &&
                         map_at(TRAPLINE_32_GATE, *gate, 0, kPageBytes, PROT_READ | PROT_EXEC) &&
                         map_at(TRAPLINE_32_VCPU, *shared, 0, 2 * kPageBytes, PROT_READ | PROT_WRITE);
@@ -90,6 +101,7 @@ void MonitorArea::set_event_waits(bool waits) {
     mprotect(reinterpret_cast<void*>(TRAPLINE_32_PENDING), kPageBytes, waits ? PROT_NONE : PROT_READ | PROT_WRITE);
 }
 
+std::uint32_t MonitorArea::user_gate() { return static_cast<std::uint32_t>(TRAPLINE_32_GATE) + kUserGateOffset; }
 std::uint32_t MonitorArea::call_site() const { return page_->call_site; }
 
 bool MonitorArea::is_pending_access(std::uint32_t linear, bool& after_sti) {

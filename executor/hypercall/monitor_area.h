@@ -27,6 +27,9 @@ public:
     void set_event_waits(bool waits);
 
     std::uint32_t call_site() const;
+    /// What `call_site` is for a far call of user code, and where such calls go.
+    static constexpr std::uint32_t kUserCall = 0xFFFFFFFF;
+    static std::uint32_t user_gate();
     /// Whether an access is one of those; `after_sti` tells which.
     static bool is_pending_access(std::uint32_t linear, bool& after_sti);
 

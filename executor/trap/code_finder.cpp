@@ -51,6 +51,8 @@ public:
             if (!starts_[at]) continue;
             found.starts.set(at);
             found.forms[at] = insns_[page_.begin + at].form;
+            if (const Flow flows = flow(page_.begin + at, insns_[page_.begin + at].length); flows.target && in_page(*flows.target))
+                found.targets.set(static_cast<std::size_t>(*flows.target) - page_.begin);
         }
         return found;
     }

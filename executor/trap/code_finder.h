@@ -32,6 +32,7 @@ struct PageOfCode {
 struct FoundCode {
     std::bitset<kPageBytes> starts;                     ///< an instruction
     std::array<decode::FormIndex, kPageBytes> forms{};  ///< its form, where `starts` is set
+    std::bitset<kPageBytes> targets;                    ///< a direct branch of the page's leads here
 };
 
 /// Finds the instructions of a page. `entry` is the offset at which execution enters.

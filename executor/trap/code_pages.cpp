@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "executor/cpu/vcpu.h"
-#include "executor/trap/code_finder.h"
+#include "executor/trap/user_calls.h"
 
 namespace trapline::executor {
 namespace {
@@ -99,6 +99,7 @@ const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_pag
         page->breakpoints.set(at);
         copy[at] = kInt3;
     }
+    if (neighbours.user && user_gate_ != 0 && !all_sites_) put_user_calls(*page, found);
     for (const CodeOverlay* overlay : overlays) {
         // A plan that took data for code, or met it out of step, must not be believed: the window's ends are instructions here too.
         const bool in_step = page->starts[overlay->window_begin] && (overlay->window_end >= kPageBytes || page->starts[overlay->window_end] || overlay->window_end == overlay->window_begin);
@@ -131,6 +132,22 @@ const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_pag
     if (page->has_fpu_in_patches || !page->fpu_sites.empty()) fpu_frames_.insert(frame);
     pages_[frame] = std::move(page);
     return pages_[frame].get();
+}
+
+void CodePages::put_user_calls(CodePage& page, const FoundCode& found) {
+    constexpr std::uint8_t kFarCall = 0x9A, kWideCode = 0x33;
+    std::uint8_t* const copy = copies_->page(page.copy);
+    for (const std::uint16_t begin : find_call_windows(found, std::span(ram_->page(page.frame), kPageBytes))) {
+        copy[begin] = kFarCall;
+        std::memcpy(copy + begin + 1, &user_gate_, sizeof user_gate_);
+        copy[begin + 5] = kWideCode;
+        copy[begin + 6] = 0;
+        for (std::size_t at = begin; at < begin + kFarCallBytes; ++at) {
+            page.breakpoints.reset(at);
+            page.sites.reset(at);
+            if (at != begin) page.inside.set(at);
+        }
+    }
 }
 
 }  // namespace trapline::executor

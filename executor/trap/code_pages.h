@@ -12,6 +12,7 @@
 
 #include "decode/instruction_decoder.h"
 #include "executor/mmu/guest_memory.h"
+#include "executor/trap/code_finder.h"
 #include "executor/trap/site_forms.h"
 #include "support/address.h"
 
@@ -68,6 +69,8 @@ public:
     /// overlays win over breakpoints. Null when all pages for copies are taken: forget some.
     const CodePage* prepare(std::uint32_t frame, std::uint32_t linear_page, std::uint32_t entry, const CodeNeighbours& neighbours,
                             std::span<const CodeOverlay* const> overlays);
+    /// System calls of user code become far calls to this address of 64-bit code (MonitorArea::user_gate); 0: breakpoints.
+    void set_user_gate(std::uint32_t address) { user_gate_ = address; }
     /// Length of the instruction at the start of the bytes, 0 when there is none.
     std::size_t instruction_length(std::span<const std::uint8_t> bytes) const { return decoder_->decode(bytes, Mode::protected32).length; }
     /// Makes x87, MMX and SSE instructions breakpoints while this value of CR0 makes them trap. Gives frames whose code must be forgotten
@@ -82,11 +85,14 @@ private:
     bool traps(FpuTrap trap) const { return trap == FpuTrap::ts_or_em ? ts_or_em_ : trap == FpuTrap::ts_and_mp && ts_and_mp_; }
     void set_fpu_breakpoints(CodePage& page);
 
+    void put_user_calls(CodePage& page, const FoundCode& found);
+
     const decode::InstructionDecoder* decoder_;
     const SiteForms* forms_;
     const SharedPages* ram_;
     const SharedPages* copies_;
     bool all_sites_;
+    std::uint32_t user_gate_ = 0;
     bool ts_or_em_ = false, ts_and_mp_ = false;     ///< of CR0
     std::unordered_set<std::uint32_t> fpu_frames_;  ///< whose pages have FPU sites or patches over such
     std::vector<AddressRange> text_;

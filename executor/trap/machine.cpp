@@ -67,6 +67,7 @@ Result<std::unique_ptr<Machine>> Machine::create(const decode::InstructionDecode
         auto area = MonitorArea::create(machine->tlb_);
         if (!area) return tl::unexpected(area.error());
         machine->area_ = std::move(*area);
+        machine->code_->set_user_gate(MonitorArea::user_gate());
         plan = &machine->plan_;
     }
     FindOverlays overlays = [plan, &ram](std::uint32_t linear_page, std::uint32_t frame) {

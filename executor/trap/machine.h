@@ -121,6 +121,7 @@ private:
     void take_fault(unsigned vector, std::uint32_t error_code);
     void take_breakpoint();
     void take_hypercall();
+    void take_user_call();
     void take_pending_store(bool after_sti);
     /// Whether AC is the real one: patched kernel code changes it by itself. A single instruction of the guest's is stepped without,
     /// for only CPL 3 checks alignment.

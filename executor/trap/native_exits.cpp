@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "executor/trap/machine.h"
+#include "executor/trap/user_calls.h"
 
 namespace trapline::executor {
 namespace {
@@ -164,6 +165,7 @@ void Machine::note_execution(std::uint32_t linear) {
 
 /// The gate: the stub has named a site, whose instruction stands at its place in memory as it was.
 void Machine::take_hypercall() {
+    if (area_->call_site() == MonitorArea::kUserCall) return take_user_call();
     const std::uint32_t number = area_->call_site();
     const PlanSite* const site = plan_.site(number);
     if (site == nullptr) return end(Ending::unsupported, fmt::format("the guest called for site {}, which the plan does not have", number));
@@ -174,6 +176,17 @@ void Machine::take_hypercall() {
     in_hypercall_ = false;
     if (events_ == delivered && vcpu_.rip == site->address + site->length && site->resume != 0 && !is_dense_at(static_cast<std::uint32_t>(vcpu_.rip)))
         vcpu_.rip = site->resume;
+}
+
+/// The far call of user code has left its return address and selector on the stack: they tell where it came from. What stands there
+/// in memory is what the guest wrote, a system call.
+void Machine::take_user_call() {
+    std::uint32_t pushed[2];
+    const Privilege privilege = vcpu_.cpl == 3 ? Privilege::user : Privilege::supervisor;
+    if (const MaybeFault fault = mmu_->read(vcpu_.ss().base + vcpu_.reg32(kRsp), pushed, sizeof pushed, privilege)) return inject_fault(*fault);
+    vcpu_.set_reg32(kRsp, vcpu_.reg32(kRsp) + static_cast<std::uint32_t>(sizeof pushed));
+    vcpu_.rip = pushed[0] - static_cast<std::uint32_t>(kFarCallBytes);
+    interpret_site(Arrival::hypercall);
 }
 
 /// A stub has switched interrupts on while one waits. The store is not made: the guest goes on behind the instruction that the stub

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "executor/trap/user_calls.h"
+
+namespace trapline::executor {
+namespace {
+
+constexpr std::uint8_t kInt = 0xCD, kSystemCall = 0x80, kMovEax = 0xB8, kRet = 0xC3, kNop = 0x90, kInt3 = 0xCC;
+constexpr std::size_t kIntBytes = 2, kMovBytes = 5;
+
+bool is_entered(const FoundCode& found, std::size_t begin, std::size_t end) {
+    for (std::size_t at = begin + 1; at < end; ++at)
+        if (found.targets[at]) return true;
+    return false;
+}
+
+/// Whether instructions end exactly at `end`. A return may have bytes behind it that nobody runs.
+bool is_whole(const FoundCode& found, std::span<const std::uint8_t> page, std::size_t begin, std::size_t end) {
+    if (end >= kPageBytes) return false;
+    if (found.starts[end]) return true;
+    for (std::size_t at = begin; at < end; ++at)
+        if (found.starts[at] && page[at] == kRet) {
+            for (std::size_t rest = at + 1; rest < end; ++rest)
+                if (page[rest] != kNop && page[rest] != kInt3 && page[rest] != 0 && found.starts[rest]) return false;
+            return true;
+        }
+    return false;
+}
+
+}  // namespace
+
+std::vector<std::uint16_t> find_call_windows(const FoundCode& found, std::span<const std::uint8_t> page) {
+    std::vector<std::uint16_t> windows;
+    for (std::size_t at = found.starts._Find_first(); at + kFarCallBytes < kPageBytes; at = found.starts._Find_next(at)) {
+        if (page[at] != kInt || page[at + 1] != kSystemCall) continue;
+        if (at >= kMovBytes && found.starts[at - kMovBytes] && page[at - kMovBytes] == kMovEax && found.starts._Find_next(at - kMovBytes) == at &&
+            !is_entered(found, at - kMovBytes, at + kIntBytes))
+            windows.push_back(static_cast<std::uint16_t>(at - kMovBytes));
+        else if (is_whole(found, page, at, at + kFarCallBytes) && !is_entered(found, at, at + kFarCallBytes))
+            windows.push_back(static_cast<std::uint16_t>(at));
+    }
+    return windows;
+}
+
+}  // namespace trapline::executor
