@@ -91,6 +91,7 @@ private:
         std::uint64_t physical = 0;
     };
     MaybeFault locate(std::uint32_t linear, PageAccess access, Place& place);
+    std::uint8_t* find_mapped(std::uint32_t linear, std::size_t size, bool write, Privilege privilege) const;
     Fill fill_page(std::uint32_t linear, bool write, bool fetch, std::uint32_t instruction, Fault& fault);
     bool map_around(std::uint32_t page, const PageTranslation& translation, MappedPage to);
     std::uint32_t entry_offset(std::uint32_t page, std::uint32_t instruction);
