@@ -96,6 +96,12 @@ void Machine::end(Ending ending, std::string detail, unsigned code) {
 
 RunOutcome Machine::run() {
     const std::uint64_t began = __rdtsc();
+    // Under the technique hypercall every instruction is to run with its patch, under auto the guest does not wait for the plan.
+    while (options_.plan && options_.technique == RunTechnique::hypercall && (options_.stop == nullptr || !*options_.stop)) {
+        look_for_plan();
+        constexpr timespec kMoment{0, 500'000};
+        if (options_.plan) ppoll(nullptr, 0, &kMoment, nullptr);
+    }
     while (!outcome_) {
         serve_devices();
         if (outcome_) break;
