@@ -154,7 +154,8 @@ std::uint32_t Mmu::entry_offset(std::uint32_t page, std::uint32_t instruction) {
 }
 
 std::span<const CodeOverlay* const> Mmu::overlays_for(std::uint32_t page, std::uint32_t frame) {
-    if (vcpu_->cpl != 0 || without_overlays_[frame]) return {};
+    // Stubs are where they are linked to be with paging only.
+    if (vcpu_->cpl != 0 || !vcpu_->is_paged() || without_overlays_[frame]) return {};
     return overlays_(page, frame);
 }
 
@@ -219,6 +220,8 @@ void Mmu::control_register_loaded(unsigned number, std::uint64_t old_value) {
     const std::uint64_t changed = number == 0 ? (old_value ^ vcpu_->cr0) & kCr0 : (old_value ^ vcpu_->cr4) & kCr4;
     if (changed == 0) return;
     tlb_->flush_all();
+    // Copies that were made before paging have no patches, and would be run from another place.
+    if (number == 0 && ((old_value ^ vcpu_->cr0) & cr0::pg) != 0) code_->forget_all();
     std::fill(large_.begin(), large_.end(), false);
 }
 

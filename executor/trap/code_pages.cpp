@@ -51,6 +51,10 @@ std::vector<std::uint32_t> CodePages::set_cr0(std::uint64_t cr0) {
     return stale;
 }
 
+void CodePages::forget_all() {
+    for (std::uint32_t frame = 0; frame < pages_.size(); ++frame) forget(frame);
+}
+
 const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_page, std::uint32_t entry, const CodeNeighbours& neighbours,
                                    std::span<const CodeOverlay* const> overlays) {
     forget(frame);

@@ -78,6 +78,7 @@ public:
     std::vector<std::uint32_t> set_cr0(std::uint64_t cr0);
     /// Forgets a frame's code; what is still mapped of it the caller has unmapped.
     void forget(std::uint32_t frame);
+    void forget_all();
     /// Pages of code scanned so far.
     std::uint64_t scans() const { return scans_; }
 
