@@ -132,14 +132,14 @@ void Mmu::forget_code(std::uint32_t frame) {
 
 const std::uint8_t* Mmu::neighbour(std::uint32_t page) const {
     PageTranslation translation;
-    if (page >= VirtualTlb::kPages || !peek_pages(*vcpu_, *ram_, page * kPageBytes, translation) || translation.frame >= ram_->pages()) return nullptr;
+    if (page >= VirtualTlb::kPages || !peek_pages(*vcpu_, *ram_, page * kPageBytes, translation, Peek::present) || translation.frame >= ram_->pages()) return nullptr;
     return ram_->page(static_cast<std::uint32_t>(translation.frame));
 }
 
 const CodePage* Mmu::code_at(std::uint32_t linear) {
     if (const MappedPage here = tlb_->find(linear / kPageBytes); here.present) return code_->find(here.frame);
     PageTranslation translation;
-    if (!peek_pages(*vcpu_, *ram_, linear, translation) || translation.frame >= ram_->pages()) return nullptr;
+    if (!peek_pages(*vcpu_, *ram_, linear, translation, Peek::present) || translation.frame >= ram_->pages()) return nullptr;
     return code_->find(static_cast<std::uint32_t>(translation.frame));
 }
 

@@ -113,14 +113,14 @@ bool has_valid_pointers(const Vcpu& vcpu, const SharedPages& ram) {
     return true;
 }
 
-bool peek_pages(const Vcpu& vcpu, const SharedPages& ram, std::uint32_t linear, PageTranslation& out) {
+bool peek_pages(const Vcpu& vcpu, const SharedPages& ram, std::uint32_t linear, PageTranslation& out, Peek peek) {
     if (!vcpu.is_paged()) {
         out = {.frame = linear >> 12};
         return true;
     }
     const Walk walk = read_tables(vcpu, ram, linear, out);
     if (!walk.present || walk.reserved) return false;
-    for (unsigned i = 0; i < walk.count; ++i)
+    for (unsigned i = 0; i < walk.count && peek == Peek::accessed; ++i)
         if ((walk.levels[i].value & kAccessed) == 0) return false;
     return true;
 }

@@ -30,8 +30,10 @@ MaybeFault walk_pages(const Vcpu& vcpu, const SharedPages& ram, std::uint32_t li
 /// False where PAE is in use and one of the four entries that CR3 names is present with reserved bits set (SDM vol. 3, "PDPTE Registers").
 bool has_valid_pointers(const Vcpu& vcpu, const SharedPages& ram);
 
-/// As walk_pages for a read by the supervisor, but changes nothing, and answers only where accessed is already set at every
-/// level: what the processor might have read ahead.
-bool peek_pages(const Vcpu& vcpu, const SharedPages& ram, std::uint32_t linear, PageTranslation& translation);
+/// Whose sake a look is for: the guest's mappings may only be filled ahead where accessed is already set at every level (what the
+/// processor might have read ahead); for the monitor's own reading being present is enough.
+enum class Peek : std::uint8_t { accessed, present };
+/// As walk_pages for a read by the supervisor, but changes nothing.
+bool peek_pages(const Vcpu& vcpu, const SharedPages& ram, std::uint32_t linear, PageTranslation& translation, Peek peek = Peek::accessed);
 
 }  // namespace trapline::executor

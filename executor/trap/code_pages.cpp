@@ -98,7 +98,8 @@ const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_pag
             continue;
         }
         page->sites.set(at);
-        page->sensitive.set(at);
+        // Compilers pad with INT3: nothing to stay for.
+        if (original[at] != kInt3) page->sensitive.set(at);
         if (kind == SiteKind::privileged && !all_sites_) continue;
         page->breakpoints.set(at);
         copy[at] = kInt3;
