@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "executor/trap/user_calls.h"
 
+#include <algorithm>
+
 namespace trapline::executor {
 namespace {
 
@@ -13,17 +15,15 @@ bool is_entered(const FoundCode& found, std::size_t begin, std::size_t end) {
     return false;
 }
 
-/// Whether instructions end exactly at `end`. A return may have bytes behind it that nobody runs.
+/// Whether instructions end exactly at `end`. Behind a return stands another function, unless it is padding.
 bool is_whole(const FoundCode& found, std::span<const std::uint8_t> page, std::size_t begin, std::size_t end) {
     if (end >= kPageBytes) return false;
-    if (found.starts[end]) return true;
-    for (std::size_t at = begin; at < end; ++at)
-        if (found.starts[at] && page[at] == kRet) {
-            for (std::size_t rest = at + 1; rest < end; ++rest)
-                if (page[rest] != kNop && page[rest] != kInt3 && page[rest] != 0 && found.starts[rest]) return false;
-            return true;
-        }
-    return false;
+    for (std::size_t at = begin; at < end; ++at) {
+        if (!found.starts[at] || page[at] != kRet) continue;
+        return std::all_of(page.begin() + static_cast<std::ptrdiff_t>(at) + 1, page.begin() + static_cast<std::ptrdiff_t>(end),
+                           [](std::uint8_t byte) { return byte == kNop || byte == kInt3 || byte == 0; });
+    }
+    return found.starts[end];
 }
 
 }  // namespace
