@@ -131,6 +131,7 @@ private:
     void step_in_stub();
     void look_for_plan();
     void note_execution(std::uint32_t linear);
+    SiteTally& site_tally(std::uint32_t linear);
     void interpret_site(Arrival arrival);
     void interpret_one();
     StepResult step();
@@ -169,6 +170,7 @@ private:
     unsigned native_vector_ = 0;   ///< what the processor raised for the instruction that is about to be interpreted, 0 for nothing
     std::uint32_t native_error_code_ = 0;
     bool in_hypercall_ = false;
+    bool in_site_ = false;         ///< the next instruction has been counted
     /// The last page fault that user code was given. When its instruction is tried again the page is there mostly, and is mapped before
     /// the processor asks for it.
     struct GivenFault {

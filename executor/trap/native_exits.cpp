@@ -143,17 +143,27 @@ void Machine::interpret_site(Arrival arrival) {
         const std::string line = fmt::format("{} {:08x} cpl {} eax {:08x} esp {:08x}\n", to_string(arrival), linear, vcpu_.cpl, vcpu_.reg32(kRax), vcpu_.reg32(kRsp));
         [[maybe_unused]] const ssize_t written = write(options_.trace, line.data(), line.size());
     }
-    SiteTally& site = statistics_.sites[linear];
-    if (site.length == 0) {
-        site.linear = linear;
-        if (!mmu_->fetch(linear, site.bytes.data(), site.bytes.size(), Privilege::supervisor)) site.length = 1;
-    }
+    SiteTally& site = site_tally(linear);
     statistics_.last.add({Happening::arrival, static_cast<std::uint32_t>(arrival), vcpu_.cpl, linear, vcpu_.reg32(kRax), 0});
+    in_site_ = true;
     interpret_one();
     Tally& tally = site.arrivals[static_cast<std::size_t>(arrival)];
     ++tally.count;
     tally.ticks += __rdtsc() - began;
     note_execution(linear);
+}
+
+/// The counts of a place. A guest can make new code for ever; what comes beyond all reason is counted in one place, address 0.
+SiteTally& Machine::site_tally(std::uint32_t linear) {
+    constexpr std::size_t kMostSites = 200'000;
+    const auto known = statistics_.sites.find(linear);
+    if (known != statistics_.sites.end()) return known->second;
+    SiteTally& site = statistics_.sites[statistics_.sites.size() < kMostSites ? linear : 0];
+    if (site.length == 0 && statistics_.sites.size() <= kMostSites) {
+        site.linear = linear;
+        if (!mmu_->fetch(linear, site.bytes.data(), site.bytes.size(), Privilege::supervisor)) site.length = 1;
+    }
+    return site;
 }
 
 /// Under the technique auto, puts a patch in when its site has come here often enough.
@@ -209,8 +219,11 @@ void Machine::interpret_one() {
     constexpr unsigned kGroup = 14;
     ++statistics_.interpreted;
     if (interpret_on_ != 0) --interpret_on_;
-    if (!in_hypercall_)
-        if (const CodePage* page = mmu_->code_at(linear_ip()); page != nullptr && page->sensitive[linear_ip() % kPageBytes]) interpret_on_ = kGroup;
+    const bool counted = std::exchange(in_site_, false);
+    if (const CodePage* page = mmu_->code_at(linear_ip()); page != nullptr && page->sensitive[linear_ip() % kPageBytes]) {
+        if (!in_hypercall_) interpret_on_ = kGroup;
+        if (!counted) ++site_tally(linear_ip()).arrivals[static_cast<std::size_t>(Arrival::interpreted)].count;
+    }
     if (raises_debug_before()) return;
     const bool single_step = (vcpu_.rflags & flag::tf) != 0, interrupts = (vcpu_.rflags & flag::interrupt) != 0;
     const StepResult result = step();
