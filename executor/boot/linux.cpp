@@ -132,6 +132,9 @@ Result<std::optional<BootReport>> load_linux_bzimage(const BootRequest& request,
     const auto describe = [&](ErrorCode code, std::string message) { return fail(code, std::move(message), request.name); };
     if (version < 0x202 || (get(image, kLoadFlags, 1) & 1) == 0)
         return describe(ErrorCode::unsupported, fmt::format("found a Linux kernel of boot protocol {}.{:02}, expected a bzImage of 2.02 or newer", version >> 8, version & 0xFF));
+    constexpr std::uint64_t kKernel64 = 1;  // XLF_KERNEL_64: an entry for 64-bit mode, so the kernel itself is 64-bit
+    if (version >= 0x20C && (get(image, kXLoadFlags, 2) & kKernel64) != 0)
+        return describe(ErrorCode::unsupported, "found a 64-bit Linux kernel, expected a 32-bit one; 64-bit guests cannot be run yet");
     const std::uint64_t sectors = get(image, kHeader, 1), setup_bytes = ((sectors == 0 ? 4 : sectors) + 1) * 512;
     if (setup_bytes >= image.size()) return describe(ErrorCode::truncated, fmt::format("found {} bytes, expected setup code of {} bytes and a kernel behind it", image.size(), setup_bytes));
     const Bytes kernel = image.subspan(setup_bytes);
