@@ -162,6 +162,9 @@ private:
         if (is_replacement(*where)) {
             Proposal proposal = propose_alternative(context, *where);
             if (!proposal.draft) return refuse_code(context, number, *where, proposal.refusal);
+            const std::string why_not_inline = refuse_inline_replacement(*proposal.draft);
+            for (const WindowItem& item : proposal.draft->window.items)
+                if (item.insn.site) plan_.sites[*item.insn.site].refused.push_back({Technique::inline_code, why_not_inline});
             return accept(std::move(*proposal.draft));
         }
         for (const Tactic& tactic : code_tactics())

@@ -8,6 +8,12 @@
 // leads to the same stub. Whether the alternative is applied at all stays the kernel's decision: the entry's feature is not
 // touched, and the original, as patched, runs where it is not. The stub area must be readable by the guest at boot. Of a module
 // the loader fills the entry first, by a relocation that is led to the stub with it.
+//
+// Why not the operation itself: the kernel copies no more than the original's length. In amd64 that is mostly a
+// CALL [rip + pv_ops.x] of 6 bytes (7 with an absolute address, in older kernels), and the shortest store of 0 to the
+// vCPU's page has 7: C6 05 rel32 00. That one would be right in the original's place for kernels that do not correct such
+// operands while they copy (entries of 12 and 13 bytes), and in the replacement's for those that do; with entries of 14
+// bytes there are both.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -103,6 +109,23 @@ Proposal propose_alternative(const PlanContext& context, scan::CodePlace site) {
     window.exit_address = entry.peer->value + length;
     window.evidence.push_back(fmt::format("the original at {:#x} has {} bytes, the jump 5; the kernel corrects it while it copies", entry.peer->value, length));
     return {std::move(draft), {}};
+}
+
+std::string refuse_inline_replacement(const Draft& draft) {
+    const Window& window = draft.window;
+    const GuestInstruction& first = window.items.front().insn;
+    const std::uint64_t room = window.exit_address - first.address;
+    std::uint64_t need = 0;
+    for (const WindowItem& item : window.items) {
+        if (item.code != nullptr && item.code->source->calls_vmm) return "the operation needs the VMM";
+        // NOPs fill the room anyway.
+        if (item.code != nullptr) need += item.code->bytes.size();
+        else if (!item.insn.is_nop()) need += item.insn.bytes.size();
+    }
+    if (need <= room) return "its code would fit, but no tactic puts other code than a jump into a replacement";
+    std::string why = fmt::format("its {} bytes of code have no room: the kernel copies no more than the {} of the original at {:#x}", need, room, first.address);
+    if (need == room + 1 && first.mode == Mode::long64) why += ", and kernel versions differ in whether they correct the rip-relative operand that would save a byte";
+    return why;
 }
 
 }  // namespace trapline::patch

@@ -2,8 +2,9 @@
 // inline: the code that stands in for the instruction takes its place, NOPs and dead filler behind it included.
 //
 // Safe because: the bytes are the site's own, of NOPs that only the site hands control to, and of filler that nothing leads
-// to (window.h); the template is shorter or as long; it uses no stack and no register that the instruction does not; a
-// template that always leaves for the VMM gains nothing here and is left to the other tactics.
+// to (window.h); the template is one instruction, shorter or as long, so that a fault or an interrupt meets the guest where
+// one of its own instructions begins (in a stub the plan's steps map it there); a template that always leaves for the VMM
+// gains nothing here and is left to the other tactics.
 #include <fmt/format.h>
 
 #include "patch/tactics/tactic.h"
@@ -18,6 +19,8 @@ Proposal propose_inline(const PlanContext& context, scan::CodePlace site) {
     if (!code) return {std::nullopt, code.error().describe()};
     if (*code == nullptr) return {std::nullopt, "the interface has no code for it"};
     if ((*code)->source->calls_vmm) return {std::nullopt, "the operation needs the VMM"};
+    if (const std::size_t count = (*code)->lines.size(); count > 1)
+        return {std::nullopt, fmt::format("its code has {} instructions, and between two of them the guest is at none of its own", count)};
     // Fields of a stub can be relocated; a write's new bytes are what the file holds.
     if (context.facts.image().relocatable && !(*code)->is_placeable()) return {std::nullopt, "its code counts from its own address, which the module loader chooses"};
     std::string why;

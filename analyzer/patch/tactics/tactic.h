@@ -64,6 +64,8 @@ Proposal propose_breakpoint(const PlanContext& context, scan::CodePlace site);
 
 /// The replacement of an alternative is never run where it stands: for sites in it this is the only tactic besides INT3.
 Proposal propose_alternative(const PlanContext& context, scan::CodePlace site);
+/// Says why such a draft is a jump and not the operation itself: one sentence without a full stop.
+std::string refuse_inline_replacement(const Draft& draft);
 
 /// Those that need no bytes but the site's and its neighbours', cheapest first.
 std::span<const Tactic> code_tactics();

@@ -132,6 +132,16 @@ TEST_CASE("the operation itself takes the place where NOPs make room", "[patch]"
     CHECK(document.stubs.empty());
 }
 
+TEST_CASE("code of two instructions takes no place, whatever the room", "[patch]") {
+    // sti; nop word [rax + rax]; nop word [rax + rax]; ret. Two stores of 8 bytes would fit, and an interrupt between them
+    // would report an address inside a NOP.
+    const Code64 code("fb 66 0f 1f 84 00 00 00 00 00 66 0f 1f 44 00 00 c3");
+    const PlannedSite site = site_at(plan(code), kText64);
+    CHECK(site.technique == Technique::absorb);
+    REQUIRE_FALSE(site.refused.empty());
+    CHECK(site.refused[0].reason == "its code has 2 instructions, and between two of them the guest is at none of its own");
+}
+
 TEST_CASE("what the kernel reads or rewrites is left alone", "[patch]") {
     SECTION("a jump label") {
         Code64 code("fa 0f 1f 44 00 00 c3");  // cli; 5-byte nop; ret
@@ -173,25 +183,36 @@ TEST_CASE("a short jump finds filler that nothing leads to", "[patch]") {
     CHECK(rel32_target(board.new_bytes, 5, board.address) == kStubs64);
 }
 
+namespace {
+
+/// An original at the start of .text, and a replacement for its first `length` bytes at kText64 + 0x1000, with an entry of
+/// 12 bytes in .altinstructions.
+struct AlternativeCode : Code64 {
+    AlternativeCode(const std::string& original, std::uint8_t length, const std::string& replacement, std::uint8_t replacement_length) : Code64(original) {
+        const auto place = add(".altinstr_replacement", kText64 + 0x1000, replacement);
+        std::vector<std::uint8_t> entry(12, 0);
+        entry[10] = length;
+        entry[11] = replacement_length;
+        const auto entries = add(".altinstructions", kText64 + 0x2000, entry);
+        image.sections[entries].executable = false;
+        const auto add_entry = [&](image::TableKind kind, image::SectionIndex section, std::uint64_t begin, std::uint64_t size, std::uint64_t peer) {
+            table(kind, section, begin, begin + size, VirtAddr{peer}, "feature 0*32+1");
+            image::TableEntry& added = image.tables.back();
+            added.entry_section = entries;
+            added.entry_address = VirtAddr{kText64 + 0x2000};
+            added.entry_size = 12;
+        };
+        image.index_sections();
+        add_entry(image::TableKind::alternative_original, text, kText64, length, kText64 + 0x1000);
+        add_entry(image::TableKind::alternative_replacement, place, kText64 + 0x1000, replacement_length, kText64);
+    }
+};
+
+}  // namespace
+
 TEST_CASE("an alternative's replacement becomes a jump to a stub", "[patch]") {
     // The original: call [0x1000], 7 bytes; its replacement: cli.
-    Code64 code("ff 14 25 00 10 00 00 c3");
-    const auto replacement = code.add(".altinstr_replacement", kText64 + 0x1000, "fa 9c 58");
-    std::vector<std::uint8_t> entry(12, 0);
-    entry[10] = 7;
-    entry[11] = 1;
-    const auto table = code.add(".altinstructions", kText64 + 0x2000, entry);
-    code.image.sections[table].executable = false;
-    const auto add = [&](image::TableKind kind, image::SectionIndex section, std::uint64_t begin, std::uint64_t size, std::uint64_t peer) {
-        code.table(kind, section, begin, begin + size, VirtAddr{peer}, "feature 0*32+1");
-        image::TableEntry& added = code.image.tables.back();
-        added.entry_section = table;
-        added.entry_address = VirtAddr{kText64 + 0x2000};
-        added.entry_size = 12;
-    };
-    code.image.index_sections();
-    add(image::TableKind::alternative_original, code.text, kText64, 7, kText64 + 0x1000);
-    add(image::TableKind::alternative_replacement, replacement, kText64 + 0x1000, 1, kText64);
+    const AlternativeCode code("ff 14 25 00 10 00 00 c3", 7, "fa 9c 58", 1);
     const PlanDocument document = plan(code);
     const std::uint64_t site = kText64 + 0x1000;
     CHECK(site_at(document, site).technique == Technique::direct);
@@ -207,6 +228,28 @@ TEST_CASE("an alternative's replacement becomes a jump to a stub", "[patch]") {
     CHECK(stub.steps.front().guest_address == kText64);  // where it runs
     CHECK(patch.begin == kText64);
     CHECK(patch.end == kText64 + 7);
+}
+
+TEST_CASE("a replacement says why it is not the operation itself", "[patch]") {
+    const auto refusal = [](const Code64& code) -> std::string {
+        const PlanDocument document = plan(code);
+        const PlannedSite& site = site_at(document, kText64 + 0x1000);
+        CHECK(site.technique == Technique::direct);
+        REQUIRE(site.refused.size() == 1);
+        CHECK(site.refused[0].technique == Technique::inline_code);
+        return site.refused[0].reason;
+    };
+    // call [rip + x], as compilers write it: FF 15 rel32. The store is C6 04 25 disp32 00.
+    CHECK(refusal(AlternativeCode("ff 15 00 10 00 00 c3", 6, "fa", 1)) ==
+          "its 8 bytes of code have no room: the kernel copies no more than the 6 of the original at 0xffffffff81000000");
+    // With 7 bytes C6 05 rel32 00 would fit.
+    CHECK(refusal(AlternativeCode("ff 14 25 00 10 00 00 c3", 7, "fa", 1)) ==
+          "its 8 bytes of code have no room: the kernel copies no more than the 7 of the original at 0xffffffff81000000, and kernel versions differ in "
+          "whether they correct the rip-relative operand that would save a byte");
+    // MOV RAX, [vcpu.cr3] is 48 8B 04 25 disp32, and MOV RCX, RAX 48 89 C1.
+    CHECK(refusal(AlternativeCode("ff 15 00 10 00 00 c3", 6, "0f 20 d8 48 89 c1", 6)).find("its 11 bytes of code have no room") == 0);
+    CHECK(refusal(AlternativeCode("ff 15 00 10 00 00 c3", 6, "0f 22 df", 3)) == "the operation needs the VMM");
+    CHECK(refusal(AlternativeCode("ff 14 25 00 10 00 00 90 c3", 8, "fa", 1)) == "its code would fit, but no tactic puts other code than a jump into a replacement");
 }
 
 TEST_CASE("what cannot be written is said", "[patch]") {
