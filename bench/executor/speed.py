@@ -149,8 +149,9 @@ def print_table(table, out=sys.stdout):
     def line(cells):
         print(f"{cells[0]:<13} {cells[1]:<6}" + "".join(f"{text:>18}" for text in cells[2:2 + len(names)]) + "  " + "".join(cells[2 + len(names):]), file=out)
 
+    rows = [row for row in ROWS if any(row.name in cells for cells in table.values())]
     line(["", "", *names, "goal for auto"])
-    for row in ROWS:
+    for row in rows:
         cells = []
         for name in names:
             one = table[name].get(row.name)
@@ -168,11 +169,19 @@ def print_table(table, out=sys.stdout):
             if reached is not None:
                 verdict += " met" if row.better(reached["value"], goal) else " MISSED"
         line([row.name, row.unit, *cells, verdict])
-    print(f"(x): how many times better than TCG. Goal for the start of `patched`: <= {PATCHED_START_GOAL} s.\n\nprocessor time, user and system, in % of wall time:", file=out)
-    for row in ROWS:
-        shares = [table[name].get(row.name) for name in names]
-        line([row.name, "", *("-" if one is None or not one["wall"] else f"{100 * one['processor'] / one['wall']:.0f}% +-{50 * one['spread']:.0f}%" for one in shares)])
-    print("+-: half of the spread of the values (longest - shortest) / median. Below 100% another process had the processor, or the guest waited.", file=out)
+    print(f"(x): how many times better than TCG. Goal for the start of `patched`: <= {PATCHED_START_GOAL} s.\n", file=out)
+
+    def share(row, one):
+        if one is None or not one["wall"]:
+            return "-"
+        used = f"{one['processor']:.2f} s" if row.unit == "s" else f"{100 * one['processor'] / one['wall']:.0f}%"
+        return f"{used} +-{50 * one['spread']:.0f}%"
+
+    line(["processor", "", *names])
+    for row in rows:
+        line([row.name, "", *(share(row, table[name].get(row.name)) for name in names)])
+    print("processor: user and system time, in seconds or as a part of the wall time. Where it is below 100% another process had the\n"
+          "processor, or the guest waited. +-: half of (longest - shortest) / median of the values.", file=out)
 
 
 def measure(files, options, say):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is compared: how each system is started with a kernel and an initial RAM disk, and the files that this takes."""
 import dataclasses
+import lzma
 import os
 import pathlib
 import shutil
@@ -15,6 +16,7 @@ TECHNIQUES = ("trap", "breakpoint", "hypercall", "auto")
 PLANNED = ("hypercall", "auto")
 KERNELS = ("debian-12-i386-686", "debian-12-i386-686-6.1.176")
 CONSOLE = "console=ttyS0 quiet"
+XZ_MAGIC = b"\xfd7zXZ\0"
 
 
 class Missing(Exception):
@@ -80,13 +82,31 @@ class Files:
             self.named_plan = self.plan_for(self.kernel(), "kernel")
         return self.named_plan
 
-    def patched(self):
-        """The kernel as an ELF file with its patches in place."""
-        elf = self.folder / "patched.elf"
-        plan = self.plan()
-        if not elf.exists() or elf.stat().st_mtime < plan.stat().st_mtime:
-            program_output([self.trapline, "patch", self.kernel(), "--plan", plan, "-o", elf])
+    def payload(self):
+        """The kernel's own ELF file, out of the bzImage: Debian packs it with xz."""
+        elf, image = self.folder / "vmlinux.elf", self.kernel()
+        if not elf.exists() or elf.stat().st_mtime < os.stat(image).st_mtime:
+            packed = image.read_bytes()
+            begin = packed.find(XZ_MAGIC)
+            if begin < 0:
+                raise Missing(f"{image} holds no xz stream")
+            try:
+                elf.write_bytes(lzma.LZMADecompressor().decompress(packed[begin:]))
+            except lzma.LZMAError as error:
+                raise Missing(f"{image}: {error}") from error
+            self.forget("vmlinux.plan.json")
         return elf
+
+    def patched(self):
+        """The kernel as an ELF file with its patches in place, and its plan."""
+        elf, payload = self.folder / "patched.elf", self.payload()
+        plan = self.plan_for(payload, "vmlinux")
+        if not elf.exists() or elf.stat().st_mtime < plan.stat().st_mtime:
+            program_output([self.trapline, "patch", payload, "--plan", plan, "-o", elf])
+        return elf, plan
+
+    def forget(self, name):
+        (self.folder / name).unlink(missing_ok=True)
 
     def workload(self, name):
         path = self.guests / name
@@ -132,7 +152,7 @@ def executor_system(files, technique, memory):
 
 
 def patched_system(files, memory):
-    image, plan = files.patched(), files.plan()
+    image, plan = files.patched()
 
     def command(initrd, words):
         return [str(files.trapline), "run", str(image), "--technique", "hypercall", "--plan", str(plan), "--memory", f"{memory}M", "--initrd", str(initrd),
