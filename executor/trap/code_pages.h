@@ -69,6 +69,8 @@ public:
     /// overlays win over breakpoints. Null when all pages for copies are taken: forget some.
     const CodePage* prepare(std::uint32_t frame, std::uint32_t linear_page, std::uint32_t entry, const CodeNeighbours& neighbours,
                             std::span<const CodeOverlay* const> overlays);
+    /// The bytes as they are run.
+    const std::uint8_t* copy_of(const CodePage& page) const { return copies_->page(page.copy); }
     /// System calls of user code become far calls to this address of 64-bit code (MonitorArea::user_gate); 0: breakpoints.
     void set_user_gate(std::uint32_t address) { user_gate_ = address; }
     /// Length of the instruction at the start of the bytes, 0 when there is none.

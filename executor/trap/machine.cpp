@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 
 namespace trapline::executor {
 namespace {
@@ -136,6 +137,21 @@ RunOutcome Machine::run() {
     statistics_.monitor_ticks = __rdtsc() - began - statistics_.guest_ticks - statistics_.idle_ticks;
     std::copy(std::begin(native_frame().fpu), std::end(native_frame().fpu), vcpu_.fpu.begin());
     return *outcome_;
+}
+
+/// A springboard's second jump stands where bytes of an evicted instruction were: whoever is interrupted there is on the way from the
+/// patched instruction to its stub, and stands for it.
+void Machine::leave_relay() {
+    if (area_ == nullptr || vcpu_.cpl != 0) return;
+    constexpr std::uint8_t kJump = 0xE9;
+    const std::uint32_t linear = linear_ip(), offset = linear % kPageBytes;
+    const CodePage* const page = mmu_->code_at(linear);
+    if (page == nullptr || !page->inside[offset] || offset + 5 > kPageBytes) return;
+    const std::uint8_t* const code = code_->copy_of(*page) + offset;
+    std::uint32_t distance = 0;
+    std::memcpy(&distance, code + 1, sizeof distance);
+    if (code[0] != kJump) return;
+    if (const auto place = plan_.locate(linear + 5 + distance)) vcpu_.rip = place->guest;
 }
 
 /// One native step of a stub. The trap flag that does it is the monitor's: where the step is a PUSHF it must not stay in the
@@ -313,6 +329,7 @@ void Machine::enter_natively() {
         case NativeExit::signal:
             ++statistics_.signals;
             store_frame();
+            leave_relay();
             take_signal();
             break;
         case NativeExit::gate:

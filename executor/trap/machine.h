@@ -128,6 +128,7 @@ private:
     bool has_real_ac() const { return area_ != nullptr && vcpu_.cpl != 3 && (!stepping_over_ || is_in_stub()); }
     bool is_in_stub() const { return area_ != nullptr && plan_.is_stub(static_cast<std::uint32_t>(vcpu_.rip)); }
     void leave_stub();
+    void leave_relay();
     void step_in_stub();
     void look_for_plan();
     void note_execution(std::uint32_t linear);
