@@ -32,11 +32,11 @@ constexpr std::uint32_t kEverything = ~0u;
 TEST_CASE("features are the host's and the offered ones", "[cpuid]") {
     // FPU 0, PSE 3, TSC 4, MSR 5, PAE 6, CX8 8, PGE 13, CMOV 15, MMX 23, FXSR 24, SSE 25, SSE2 26.
     const VirtualCpuid all(host("AuthenticAMD", kEverything), {});
-    CHECK(all.answer(1, 0).edx == 0x0780A179);
+    CHECK(all.answer(1, 0).edx == 0x0780A17D);
     CHECK(all.answer(1, 0).ecx == 0);
     CHECK(all.answer(1, 0).ebx == 0);
-    CHECK(VirtualCpuid(host("AuthenticAMD", kEverything), {.pae = false}).answer(1, 0).edx == 0x0780A139);
-    CHECK(VirtualCpuid(host("AuthenticAMD", kEverything), {.local_apic = true}).answer(1, 0).edx == 0x0780A379);
+    CHECK(VirtualCpuid(host("AuthenticAMD", kEverything), {.pae = false}).answer(1, 0).edx == 0x0780A13D);
+    CHECK(VirtualCpuid(host("AuthenticAMD", kEverything), {.local_apic = true}).answer(1, 0).edx == 0x0780A37D);
     CHECK(VirtualCpuid(host("AuthenticAMD", kEverything), {.hypervisor = true}).answer(1, 0).ecx == 0x80000000);
     CHECK(VirtualCpuid(host("AuthenticAMD", 1u << 0 | 1u << 4 | 1u << 11), {}).answer(1, 0).edx == 0x11);
 }
