@@ -30,7 +30,7 @@ constexpr std::uint32_t kEverything = ~0u;
 }  // namespace
 
 TEST_CASE("features are the host's and the offered ones", "[cpuid]") {
-    // FPU 0, PSE 3, TSC 4, MSR 5, PAE 6, CX8 8, PGE 13, CMOV 15, MMX 23, FXSR 24, SSE 25, SSE2 26.
+    // FPU 0, DE 2, PSE 3, TSC 4, MSR 5, PAE 6, CX8 8, PGE 13, CMOV 15, MMX 23, FXSR 24, SSE 25, SSE2 26.
     const VirtualCpuid all(host("AuthenticAMD", kEverything), {});
     CHECK(all.answer(1, 0).edx == 0x0780A17D);
     CHECK(all.answer(1, 0).ecx == 0);
