@@ -136,8 +136,10 @@ std::optional<std::uint32_t> PlanPatches::count_execution(std::uint32_t linear, 
     PlanSite& site = sites_[found->second];
     Patch& patch = patches_[site.patch - 1];
     if (patch.on || ++site.executions < threshold) return std::nullopt;
-    patch.on = true;
-    return linear / kPageBytes;
+    // The page has to be prepared again anyway, which costs more than all its patches.
+    const std::uint32_t page = linear / kPageBytes;
+    for (const std::uint32_t index : pages_[page]) patches_[index].on = true;
+    return page;
 }
 
 std::optional<PlanPatches::Place> PlanPatches::locate(std::uint32_t linear) const {

@@ -40,7 +40,8 @@ public:
     void set_all(bool on);
     /// Linear pages that have patches.
     std::vector<std::uint32_t> pages() const;
-    /// Counts an execution of an unpatched site. Gives the page to prepare again when that made its patch worth it.
+    /// Counts an execution of an unpatched site. When that made its patch worth it, all patches of its page go on, and the page is given,
+    /// to be prepared again.
     std::optional<std::uint32_t> count_execution(std::uint32_t linear, unsigned threshold);
 
     const PlanSite* site(std::uint32_t number) const { return number < sites_.size() ? &sites_[number] : nullptr; }
