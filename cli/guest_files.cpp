@@ -36,10 +36,10 @@ std::vector<std::uint8_t> bytes_of(const std::string& text) { return {text.begin
 
 }  // namespace
 
-Result<GuestFiles> read_guest_files(const std::string& image, const std::string& initrd) {
+Result<GuestFiles> read_guest_files(const std::string& image, const std::string& initrd, bool whole) {
     auto text = read_input_file(image, kLargest);
     if (!text) return tl::unexpected(text.error());
-    GuestFiles files{image, bytes_of(*text), {}};
+    GuestFiles files{image, bytes_of(*text), {}, {}};
     for (int layer = 0; layer < kMostLayers; ++layer) {
         const image::Content content = image::identify(ByteView(Bytes(files.image)));
         if (!image::is_compressed(content)) break;
@@ -49,6 +49,16 @@ Result<GuestFiles> read_guest_files(const std::string& image, const std::string&
     }
     // A patched kernel runs as it was before: the executor puts a plan's patches in page by page, where memory still holds what the
     // plan expects, and keeps the guest's own bytes for whoever reads them.
+    auto kernel = patch::find_original_kernel(files.image, image);
+    if (!kernel) return tl::unexpected(kernel.error());
+    if (*kernel && !whole) {
+        files.image = std::move(**kernel);
+        files.part = "payload";
+    } else if (*kernel) {
+        auto undone = patch::undo_image(files.image, image);
+        if (!undone) return tl::unexpected(undone.error());
+        files.image = std::move(undone->bytes);
+    }
     constexpr std::string_view kSites = ".trapline.sites";
     if (std::search(files.image.begin(), files.image.end(), std::boyer_moore_searcher(kSites.begin(), kSites.end())) != files.image.end()) {
         auto undone = patch::undo_image(files.image, image);
@@ -75,7 +85,7 @@ ImageParts find_parts(const GuestFiles& files, bool at_link_addresses) {
     const auto take = [&](image::Image&& one) {
         const bool payload = one.name.ends_with("!payload");
         if (!payload && one.name.find('!') != std::string::npos) return true;
-        parts.code_part = payload ? "payload" : "";
+        parts.code_part = payload ? "payload" : files.part;
         parts.sha256 = one.sha256;
         for (const image::Section& section : one.sections)
             if (at_link_addresses && section.executable) parts.code.emplace_back(section.address.value, section.address.value + section.bytes.size());

@@ -16,6 +16,7 @@
 
 #include "cli/command.h"
 #include "cli/guest_files.h"
+#include "cli/guest_modules.h"
 #include "cli/run_plan.h"
 #include "executor/host/broker.h"
 #include "executor/host/collect_statistics.h"
@@ -37,6 +38,7 @@ constexpr std::uint64_t kMiB = std::uint64_t{1} << 20, kLeastMemory = 16 * kMiB,
 
 struct Options {
     std::string image, initrd, append, technique = "auto", plan, memory = "256M", serial = "stdio", stats, trace, crash_dump;
+    std::vector<std::string> modules;
     double timeout = 0;
     bool exact = false, relocate = false, screen = false;
 };
@@ -170,8 +172,10 @@ int run(const Options& options, const GlobalOptions& global) {
         fmt::print(stderr, "trapline: error: --memory: found \"{}\", expected a size from 16M to 2G\n", options.memory);
         return kUsage;
     }
-    auto files = read_guest_files(options.image, options.initrd);
+    auto files = read_guest_files(options.image, options.initrd, options.relocate);
     if (!files) return report(files.error());
+    const auto modules = read_modules(options.modules);
+    if (!modules) return report(modules.error());
 
     executor::RunRequest request;
     request.technique = std::find_if(std::begin(kTechniques), std::end(kTechniques), [&](const TechniqueName& one) { return options.technique == one.name; })->technique;
@@ -184,8 +188,9 @@ int run(const Options& options, const GlobalOptions& global) {
         fmt::print(stderr, "trapline: error: --plan: the technique {} uses none, expected hypercall or auto\n", options.technique);
         return kUsage;
     }
-    // Standard input that was the image or the initrd has been read to its end.
-    request.input = options.image == "-" || options.initrd == "-" ? -1 : STDIN_FILENO;
+    // Standard input that was the image, the initrd or a module has been read to its end.
+    const bool is_module = std::any_of(modules->begin(), modules->end(), [](const GuestModule& module) { return module.file == "-"; });
+    request.input = options.image == "-" || options.initrd == "-" || is_module ? -1 : STDIN_FILENO;
     request.output = STDOUT_FILENO;
     Descriptor serial, trace;
     if (options.serial != "stdio" && options.serial != "-") {
@@ -213,7 +218,8 @@ int run(const Options& options, const GlobalOptions& global) {
 
     request.boot.image = files->image;
     request.boot.name = options.image == "-" ? "standard input" : options.image;
-    request.boot.initrd = files->initrd;
+    request.boot.initrd = {files->initrd, options.initrd};
+    request.boot.modules = boot_modules(*modules);
     request.boot.command_line = options.append;
     request.boot.exact_command_line = options.exact;
     request.boot.relocate = options.relocate;
@@ -257,6 +263,8 @@ Run add_run(CLI::App& app, const GlobalOptions& global, CLI::App*& command) {
     command->add_option("--plan", options->plan, "plan of the image (trapline plan); without one it is made while the guest starts")->type_name("FILE");
     command->add_option("-m,--memory", options->memory, "RAM of the guest, 16M to 2G")->type_name("SIZE")->capture_default_str();
     command->add_option("--initrd", options->initrd, "initial RAM disk, or the first Multiboot module")->type_name("FILE");
+    command->add_option("--module", options->modules, "a Multiboot module, behind the initrd; TEXT is its command line, FILE unless given. May be given several times")
+        ->type_name("FILE[=TEXT]")->allow_extra_args(false);
     command->add_option("--append", options->append, "command line of the guest")->type_name("TEXT");
     command->add_flag("--append-exact", options->exact, "add nothing to the command line");
     command->add_flag("--relocate", options->relocate, "let a kernel choose its address (KASLR)");

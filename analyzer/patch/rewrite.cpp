@@ -52,6 +52,11 @@ Result<Rewritten> rewrite_image(Bytes file, const PlanDocument& plan, const std:
     return wrong_format(content, name);
 }
 
+Result<std::optional<std::vector<std::uint8_t>>> find_original_kernel(Bytes file, const std::string& name) {
+    if (image::identify(ByteView(file)) != image::Content::bzimage || !is_patched_bzimage(file)) return std::nullopt;
+    return undo_bzimage_payload(file, name).map([](Buffer&& kernel) { return std::optional(std::move(kernel)); });
+}
+
 Result<Rewritten> undo_image(Bytes file, const std::string& name) {
     const image::Content content = image::identify(ByteView(file));
     Result<Buffer> original;

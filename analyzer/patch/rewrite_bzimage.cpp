@@ -170,14 +170,8 @@ Result<Buffer> encode_tail(const Tail& tail, const std::string& name) {
     return packed;
 }
 
-bool has_tail(Bytes file) {
-    if (file.size() < kFooterBytes) return false;
-    const Bytes magic = file.last(kFooterMagic.size());
-    return std::equal(magic.begin(), magic.end(), kFooterMagic.begin(), [](std::uint8_t a, char b) { return a == static_cast<std::uint8_t>(b); });
-}
-
 Result<Tail> decode_tail(Bytes file, const std::string& name) {
-    if (!has_tail(file)) return fail(ErrorCode::malformed, "the file does not end with TRPLTAIL: it is not a patched bzImage", name);
+    if (!is_patched_bzimage(file)) return fail(ErrorCode::malformed, "the file does not end with TRPLTAIL: it is not a patched bzImage", name);
     const std::uint64_t size = *ByteView(file).get<std::uint64_t>(file.size() - kFooterBytes);
     if (size > file.size() - kFooterBytes) return fail(ErrorCode::truncated, fmt::format("an undo tail of {} bytes in a file of {}", size, file.size()), name);
     Tail tail;
@@ -294,8 +288,24 @@ Result<Rewritten> make(Bytes file, const PlanDocument& plan, const std::string& 
 
 }  // namespace
 
+bool is_patched_bzimage(Bytes file) {
+    if (file.size() < kFooterBytes) return false;
+    const Bytes magic = file.last(kFooterMagic.size());
+    return std::equal(magic.begin(), magic.end(), kFooterMagic.begin(), [](std::uint8_t a, char b) { return a == static_cast<std::uint8_t>(b); });
+}
+
+Result<Buffer> undo_bzimage_payload(Bytes file, const std::string& name) {
+    const auto tail = decode_tail(file, name);
+    if (!tail) return tl::unexpected(tail.error());
+    const auto header = image::read_bzimage(ByteView(file), name);
+    if (!header) return tl::unexpected(header.error());
+    const auto patched = unpack(file, *header, name);
+    if (!patched) return tl::unexpected(patched.error());
+    return undo_payload(patched->expanded, *tail, name);
+}
+
 Result<Rewritten> rewrite_bzimage(Bytes file, const PlanDocument& plan, const std::string& name) {
-    if (has_tail(file)) return confirm(file, plan, name);
+    if (is_patched_bzimage(file)) return confirm(file, plan, name);
     try {
         return make(file, plan, name);
     } catch (const std::system_error& error) {

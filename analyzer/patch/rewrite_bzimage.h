@@ -24,6 +24,12 @@ namespace trapline::patch {
 /// As rewrite_image, for a bzImage. The time goes into compressing: 10 s for 16 MB of xz, twice when it does not fit at once.
 Result<Rewritten> rewrite_bzimage(Bytes file, const PlanDocument& plan, const std::string& name);
 
+/// Says whether a file ends as rewrite_bzimage ends one.
+bool is_patched_bzimage(Bytes file);
+
+/// Gives the payload of a patched bzImage as it was before, expanded. Fails as undo_bzimage does.
+Result<Buffer> undo_bzimage_payload(Bytes file, const std::string& name);
+
 /// As undo_image, for a bzImage.
 Result<Buffer> undo_bzimage(Bytes file, const std::string& name);
 
