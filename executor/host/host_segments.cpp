@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Uses modify_ldt. A small table is quicker to change than a large one, so slots are used again in turn.
+// Uses modify_ldt. A small table is quicker to change than a large one, so slots are used again: first the one that has been idle longest,
+// since the one that was made first may be in another register at this moment.
 #include "executor/host/host_segments.h"
 
 #if defined(__linux__) && defined(__x86_64__)
@@ -41,13 +42,19 @@ std::uint16_t HostSegments::selector(const Segment& segment, std::uint64_t end) 
 }
 
 std::uint16_t HostSegments::slot(std::uint32_t base, std::uint32_t limit, std::uint16_t kind) {
+    ++uses_;
     for (std::size_t i = 0; i < entries_.size(); ++i)
-        if (entries_[i].base == base && entries_[i].limit == limit && entries_[i].kind == kind) return static_cast<std::uint16_t>(i * 8 + 7);
+        if (entries_[i].base == base && entries_[i].limit == limit && entries_[i].kind == kind) {
+            entries_[i].last_use = uses_;
+            return static_cast<std::uint16_t>(i * 8 + 7);
+        }
     std::size_t index = entries_.size();
-    if (index < kSlots)
+    if (index < kSlots) {
         entries_.emplace_back();
-    else
-        index = oldest_++ % kSlots;
+    } else {
+        const auto idle = std::min_element(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) { return a.last_use < b.last_use; });
+        index = static_cast<std::size_t>(idle - entries_.begin());
+    }
     // Limits above 1 MiB count pages; those that are not whole pages are cut to whole ones.
     const bool pages = limit > 0xFFFFF;
     user_desc description{};
@@ -64,7 +71,7 @@ std::uint16_t HostSegments::slot(std::uint32_t base, std::uint32_t limit, std::u
         entries_[index] = {};
         return 0;
     }
-    entries_[index] = {base, limit, kind};
+    entries_[index] = {base, limit, kind, uses_};
     return static_cast<std::uint16_t>(index * 8 + 7);
 }
 

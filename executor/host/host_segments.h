@@ -14,7 +14,8 @@ namespace trapline::executor {
 class HostSegments {
 public:
     /// The host's selector for a segment register of the guest. `end` is the first linear address out of reach (in guest user mode
-    /// where the guest's kernel begins, else 4 GiB): flat segments end there. Null and unusable segments give 0.
+    /// where the guest's kernel begins, else 4 GiB): flat segments end there. Null and unusable segments give 0. A selector stays good while
+    /// fewer than 48 others are asked for: long enough for the six registers of one entry.
     std::uint16_t selector(const Segment& segment, std::uint64_t end);
     /// True when `selector` last failed because the host refused an entry; the guest cannot go on.
     bool refused() const { return refused_; }
@@ -23,11 +24,12 @@ private:
     struct Entry {
         std::uint32_t base = 0, limit = 0;
         std::uint16_t kind = 0xFFFF;
+        std::uint64_t last_use = 0;
     };
     std::uint16_t slot(std::uint32_t base, std::uint32_t limit, std::uint16_t kind);
 
     std::vector<Entry> entries_;
-    std::size_t oldest_ = 0;
+    std::uint64_t uses_ = 0;
     bool refused_ = false;
 };
 

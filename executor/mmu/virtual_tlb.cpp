@@ -28,6 +28,7 @@ Result<VirtualTlb> VirtualTlb::create(const SharedPages& ram, const SharedPages&
     tlb.code_ = &code;
     tlb.entries_.resize(kPages);
     tlb.next_.resize(kPages);
+    tlb.previous_.resize(kPages);
     tlb.first_.resize(frames);
     return tlb;
 }
@@ -36,6 +37,8 @@ void VirtualTlb::set(std::uint32_t page, std::uint32_t entry) {
     clear(page);
     const std::uint32_t frame = entry >> kFrameShift;
     next_[page] = first_[frame];
+    previous_[page] = 0;
+    if (next_[page] != 0) previous_[next_[page] - 1] = page + 1;
     first_[frame] = page + 1;
     const bool global = (entry & kGlobal) != 0;
     Listed& list = global ? global_ : local_;
@@ -49,9 +52,9 @@ void VirtualTlb::set(std::uint32_t page, std::uint32_t entry) {
 void VirtualTlb::clear(std::uint32_t page) {
     const std::uint32_t entry = entries_[page];
     if ((entry & kPresent) == 0) return;
-    std::uint32_t* link = &first_[entry >> kFrameShift];
-    while (*link != page + 1) link = &next_[*link - 1];
-    *link = next_[page];
+    const std::uint32_t before = previous_[page], behind = next_[page];
+    (before != 0 ? next_[before - 1] : first_[entry >> kFrameShift]) = behind;
+    if (behind != 0) previous_[behind - 1] = before;
     entries_[page] = entry & kListed;
 }
 
@@ -61,7 +64,14 @@ bool VirtualTlb::map(std::uint32_t page, std::uint32_t count, MappedPage to, std
     const int access = PROT_READ | (to.executable ? PROT_EXEC : 0) | (to.writable ? PROT_WRITE : 0);
     const std::uint64_t offset = std::uint64_t{copied ? code_page : to.frame} * kPageBytes;
     ++counts_.maps;
-    if (mmap(linear_address(page), std::size_t{count} * kPageBytes, access, MAP_SHARED | MAP_FIXED, file.descriptor(), static_cast<off_t>(offset)) == MAP_FAILED) return false;
+    const auto done = [&] {
+        return mmap(linear_address(page), std::size_t{count} * kPageBytes, access, MAP_SHARED | MAP_FIXED, file.descriptor(), static_cast<off_t>(offset)) != MAP_FAILED;
+    };
+    if (!done()) {
+        // Full, as a processor's own gets full: what else was there is looked up again when it is used.
+        drop_all();
+        if (!done()) return false;
+    }
     const std::uint32_t flags = kPresent | (to.executable ? kExecutable : 0) | (to.writable ? kWritable : 0) | (to.user ? kUser : 0) | (to.global ? kGlobal : 0);
     for (std::uint32_t i = 0; i < count; ++i) set(page + i, (to.frame + i) << kFrameShift | flags);
     return true;
@@ -72,7 +82,8 @@ void VirtualTlb::write_protect_frame(std::uint32_t frame) {
         const std::uint32_t page = link - 1;
         if ((entries_[page] & kWritable) == 0) continue;
         ++counts_.protects;
-        mprotect(linear_address(page), kPageBytes, PROT_READ);
+        // This and unmapping may split a mapping of the host's in two, so they fail when it is full.
+        if (mprotect(linear_address(page), kPageBytes, PROT_READ) != 0) return drop_all();
         entries_[page] &= ~kWritable;
     }
 }
@@ -93,7 +104,21 @@ void VirtualTlb::unmap(std::uint32_t page) {
 
 void VirtualTlb::unmap_run(std::uint32_t page, std::uint32_t end) {
     ++counts_.unmaps;
-    munmap(linear_address(page), std::size_t{end - page} * kPageBytes);
+    if (munmap(linear_address(page), std::size_t{end - page} * kPageBytes) != 0) drop_all();
+}
+
+/// Whole mappings only: this always works.
+void VirtualTlb::drop_all() {
+    ++counts_.flushes;
+    for (Listed* const listed : {&local_, &global_}) {
+        for (const std::uint32_t page : listed->pages) {
+            clear(page);
+            entries_[page] = 0;
+        }
+        *listed = {};
+    }
+    munmap(linear_address(0), std::size_t{reserved_end_ == 0 ? kPages : reserved_begin_} * kPageBytes);
+    if (reserved_end_ != 0) munmap(linear_address(reserved_end_), std::size_t{kPages - reserved_end_} * kPageBytes);
 }
 
 void VirtualTlb::reserve(std::uint32_t page, std::uint32_t count) {

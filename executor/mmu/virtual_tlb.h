@@ -38,7 +38,8 @@ public:
                 (entry & kUser) != 0, (entry & kGlobal) != 0};
     }
     /// Maps `count` pages from `page` on to frames from `frame` on, all alike; what was mapped there is replaced. An executable page
-    /// comes from the code file at `code_page`, unless it is writable too: then from RAM. False when the host refuses.
+    /// comes from the code file at `code_page`, unless it is writable too: then from RAM. Where the host takes no more mappings
+    /// (vm.max_map_count) everything else is unmapped first. False when it refuses even then.
     bool map(std::uint32_t page, std::uint32_t count, MappedPage to, std::uint32_t code_page = 0);
     /// Takes write access from every page that leads to the frame, executable ones stay as they are.
     void write_protect_frame(std::uint32_t frame);
@@ -66,6 +67,7 @@ private:
     void set(std::uint32_t page, std::uint32_t entry);
     void clear(std::uint32_t page);
     void unmap_run(std::uint32_t page, std::uint32_t end);
+    void drop_all();
     /// Pages that were mapped since the last flush of their kind, each once; some may be unmapped again.
     struct Listed {
         std::vector<std::uint32_t> pages;
@@ -78,7 +80,7 @@ private:
     const SharedPages* ram_ = nullptr;
     const SharedPages* code_ = nullptr;
     std::vector<std::uint32_t> entries_;      ///< by linear page
-    std::vector<std::uint32_t> next_;         ///< by linear page: the next one that leads to the same frame, + 1
+    std::vector<std::uint32_t> next_, previous_;  ///< by linear page: its neighbours among those that lead to the same frame, + 1
     std::vector<std::uint32_t> first_;        ///< by frame: the first linear page that leads to it, + 1
     Listed local_, global_;                   ///< what a load of CR3 unmaps, and what it leaves
     std::uint32_t reserved_begin_ = 0, reserved_end_ = 0;
