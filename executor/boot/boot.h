@@ -14,10 +14,17 @@
 
 namespace trapline::executor {
 
+/// A file that is loaded beside the image.
+struct BootModule {
+    Bytes bytes;
+    std::string text;              ///< handed over with it: a command line or a name
+};
+
 struct BootRequest {
     Bytes image;
     std::string name;              ///< of the image, for errors
-    Bytes initrd;                  ///< initial RAM disk, or the first module; empty for none
+    BootModule initrd;             ///< initial RAM disk, of Multiboot guests the first module; empty for none
+    std::vector<BootModule> modules;  ///< of Multiboot guests, behind the initrd
     std::string command_line;
     bool exact_command_line = false;  ///< add nothing to it
     unsigned tsc_khz = 0;          ///< of the host's time-stamp counter, told to kernels that can be told; 0 for unknown

@@ -14,7 +14,7 @@ namespace {
 
 // Where things go in low memory. All of it is below the 640 KiB line and of the kernel's 1 MiB.
 constexpr std::uint32_t kMpTable = 0x10;
-constexpr std::uint64_t kGdt = 0x1000, kBootParams = 0x10000, kCommandLine = 0x20000, kLowEnd = 0x9FC00;
+constexpr std::uint64_t kGdt = 0x1000, kBootParams = 0x10000, kCommandLine = 0x20000;
 constexpr std::uint64_t kHighMemory = 0x100000;
 constexpr std::uint16_t kCode = 0x10, kData = 0x18;  // __BOOT_CS and __BOOT_DS
 
@@ -61,12 +61,9 @@ std::uint64_t get(Bytes bytes, std::uint64_t offset, unsigned size) {
 
 /// Memory as the kernel is told: low memory, the hole of the PC, and the rest.
 void put_memory_map(const SharedPages& ram) {
-    struct Range {
-        std::uint64_t begin, end, type;
-    };
-    const Range ranges[] = {{0, kLowEnd, 1}, {kLowEnd, 0xA0000, 2}, {0xF0000, kHighMemory, 2}, {kHighMemory, ram.size(), 1}};
+    const auto ranges = memory_map(ram);
     std::uint64_t at = kBootParams + kE820Table;
-    for (const Range& range : ranges) {
+    for (const MemoryRange& range : ranges) {
         put(ram, at, range.begin, 8);
         put(ram, at + 8, range.end - range.begin, 8);
         put(ram, at + 16, range.type, 4);
@@ -79,9 +76,6 @@ void put_memory_map(const SharedPages& ram) {
     // Without a table of processors where kernels look first they search all of low memory for one, 16 bytes at a time.
     const std::vector<std::uint8_t> table = mp_table(kMpTable, {});
     std::copy(table.begin(), table.end(), ram.data() + kMpTable);
-    // The BIOS data area's memory size and extended data area, which the decompressor asks.
-    put(ram, 0x413, kLowEnd / 1024, 2);
-    put(ram, 0x40E, kLowEnd >> 4, 2);
 }
 
 void put_screen(const SharedPages& ram) {
@@ -101,15 +95,16 @@ Result<std::string> finish(const BootRequest& request, const SharedPages& ram, V
     if (Status stored = store(ram, kCommandLine, Bytes(reinterpret_cast<const std::uint8_t*>(line.c_str()), line.size() + 1), "the command line"); !stored)
         return tl::unexpected(stored.error());
     put(ram, kBootParams + kCmdLinePtr, kCommandLine, 4);
-    if (!request.initrd.empty()) {
+    if (!request.modules.empty()) return fail(ErrorCode::unsupported, "found modules for a Linux kernel, expected at most an initial RAM disk (--initrd); --module is for Multiboot guests", request.name);
+    if (const Bytes initrd = request.initrd.bytes; !initrd.empty()) {
         const std::uint64_t top = std::min(ram.size(), initrd_max + 1);
-        const std::uint64_t at = request.initrd.size() > top ? 0 : (top - request.initrd.size()) & ~std::uint64_t{0xFFF};
+        const std::uint64_t at = initrd.size() > top ? 0 : (top - initrd.size()) & ~std::uint64_t{0xFFF};
         if (at < kernel_end)
             return fail(ErrorCode::refused, fmt::format("the guest has {} MiB of memory: the kernel takes it up to {:#x}, and {} MiB of initrd do not fit above; give it more with --memory",
-                                                        ram.size() >> 20, kernel_end, request.initrd.size() >> 20));
-        if (Status stored = store(ram, at, request.initrd, "the initrd"); !stored) return tl::unexpected(stored.error());
+                                                        ram.size() >> 20, kernel_end, initrd.size() >> 20));
+        if (Status stored = store(ram, at, initrd, "the initrd"); !stored) return tl::unexpected(stored.error());
         put(ram, kBootParams + kRamdiskImage, at, 4);
-        put(ram, kBootParams + kRamdiskSize, request.initrd.size(), 4);
+        put(ram, kBootParams + kRamdiskSize, initrd.size(), 4);
     }
     put_memory_map(ram);
     put_screen(ram);
