@@ -7,6 +7,8 @@ command with {guest} in it. Under QEMU the rows of NAME.tcg-differences apply: w
 manual, in TSV of the columns COLUMNS. `line` counts in NAME.expected, `expected` is that line again, `tcg` what stands there
 instead (\\n between lines, `-` for none). The rows are held both ways: a line that TCG gets right after all fails too. Where
 TCG loses its way the file is one line, `skip: WHY`. So is NAME.executor-difference, for --trapline: what the executor does not do.
+NAME.boot, where there is one, says with what the guest is started: lines `append COMMAND LINE` and `module FILE TEXT`, the file beside it.
+With --grub GRUB loads the guest by Multiboot 2 (grub_image.py), under TCG; no rows apply then.
 Exit 0: equal, and the guest ended with its pass code. 1: not so. 77: the program is missing, or a file says that it cannot."""
 import argparse
 import difflib
@@ -15,6 +17,9 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
+
+import grub_image
 
 COLUMNS = ["line", "expected", "tcg", "why"]
 SKIPPED = 77
@@ -57,14 +62,44 @@ def reason_to_skip(path):
     return text if text.startswith("skip: ") and "\n" not in text else None
 
 
-def command_of(options, guest):
+def read_boot(path):
+    """Gives the command line and the modules (path, text) of a .boot file; of one that is absent, none."""
+    line, modules = "", []
+    for row in path.read_text(encoding="ascii").splitlines() if path.exists() else []:
+        key, _, value = row.partition(" ")
+        if key == "append":
+            line = value
+        elif key == "module":
+            name, _, text = value.partition(" ")
+            modules.append((path.parent / name, text))
+        elif not row.startswith("#"):
+            raise ValueError(f"{path}: found {row!r}, expected `append COMMAND LINE` or `module FILE TEXT`")
+    return line, modules
+
+
+def qemu(options, kernel, more=()):
+    """Gives QEMU's command."""
+    return [options.qemu, "-nodefaults", "-accel", "tcg", "-cpu", CPU, "-m", "32", "-display", "none", "-serial", "stdio",
+            "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-no-reboot", "-kernel", str(kernel), *more]
+
+
+def command_of(options, guest, line, modules):
     """Gives the command and the exit code that says pass."""
     if options.program:
         return [word.replace("{guest}", str(guest)) for word in shlex.split(options.program)], options.pass_code
     if options.trapline:
-        return [options.trapline, "run", str(guest), "--technique", options.technique], TRAPLINE_PASS
-    return [options.qemu, "-nodefaults", "-accel", "tcg", "-cpu", CPU, "-m", "32", "-display", "none", "-serial", "stdio",
-            "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-no-reboot", "-kernel", str(guest)], QEMU_PASS
+        more = ["--append", line] if line else []
+        for path, text in modules:
+            more += ["--module", f"{path}={text}"]
+        return [options.trapline, "run", str(guest), "--technique", options.technique, *more], TRAPLINE_PASS
+    if options.grub:
+        # A VGA: GRUB tells of the text screen only where there is one.
+        return qemu(options, options.grub, ["-vga", "std"]), QEMU_PASS
+    more = ["-append", line] if line else []
+    if modules:
+        # The path stands where the text has its first word; a comma separates modules, two are one comma.
+        more += ["-initrd", ",".join(" ".join([str(path), *text.split(" ")[1:]]).replace(",", ",,") for path, text in modules)]
+    return qemu(options, guest, more), QEMU_PASS
 
 
 def run(command, timeout):
@@ -76,12 +111,31 @@ def run(command, timeout):
         return expired.stdout or b"", expired.stderr or b"", f"a timeout after {timeout:g} s"
 
 
+def compare(options, guest, wanted, command_and_code):
+    """Runs the guest and holds its transcript to `wanted`; gives the exit code."""
+    command, pass_code = command_and_code
+    if shutil.which(command[0]) is None:
+        print(f"{command[0]} is not installed")
+        return SKIPPED
+    output, errors, ending = run(command, options.timeout)
+    got = output.decode("ascii", errors="backslashreplace").splitlines(keepends=True)
+    if got == wanted and ending == pass_code:
+        return 0
+    print(shlex.join(command))
+    for line in difflib.unified_diff(wanted, got, "expected", "transcript", n=2):
+        print(line.rstrip("\n"))
+    print(f"ended with {ending}, expected {pass_code}")
+    print(errors.decode(errors="backslashreplace")[-2000:])
+    return 1
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--qemu", default="qemu-system-i386", help="the emulator's program (default: %(default)s)")
     where.add_argument("--trapline", help="the trapline program; needs --technique")
     where.add_argument("--program", help="a command; {guest} stands for the guest's file")
+    where.add_argument("--grub", action="store_true", help="GRUB loads the guest, under QEMU")
     parser.add_argument("--technique", help="for --trapline")
     parser.add_argument("--pass-code", type=int, default=0, help="for --program: its exit code when the guest passes")
     parser.add_argument("--guests", type=pathlib.Path, default=pathlib.Path("build/release/corpus/guests/run"))
@@ -93,10 +147,10 @@ def main():
     guest = options.guests / (options.expected.stem + ".elf")
     wanted = options.expected.read_text(encoding="ascii").splitlines(keepends=True)
     differences_file = options.expected.with_suffix(".executor-difference" if options.trapline else ".tcg-differences")
-    if not options.program and (reason := reason_to_skip(differences_file)):
+    if not options.program and not options.grub and (reason := reason_to_skip(differences_file)):
         print(reason)
         return SKIPPED
-    if not options.program and differences_file.exists():
+    if not options.program and not options.grub and differences_file.exists():
         if options.trapline:
             print(f"{differences_file}: expected one line, skip: WHY")
             return 1
@@ -106,23 +160,22 @@ def main():
         except ValueError as error:
             print(error)
             return 1
-    command, pass_code = command_of(options, guest)
-    if shutil.which(command[0]) is None:
-        print(f"{command[0]} is not installed")
-        return SKIPPED
     if not guest.exists():
         print(f"{guest} has not been built (target trapline_guests)")
         return 1
-    output, errors, ending = run(command, options.timeout)
-    got = output.decode("ascii", errors="backslashreplace").splitlines(keepends=True)
-    if got == wanted and ending == pass_code:
-        return 0
-    print(shlex.join(command))
-    for line in difflib.unified_diff(wanted, got, "expected", "transcript", n=2):
-        print(line.rstrip("\n"))
-    print(f"ended with {ending}, expected {pass_code}")
-    print(errors.decode(errors="backslashreplace")[-2000:])
-    return 1
+    try:
+        line, modules = read_boot(options.expected.with_suffix(".boot"))
+    except ValueError as error:
+        print(error)
+        return 1
+    with tempfile.TemporaryDirectory() as scratch:
+        if options.grub:
+            if reason := grub_image.missing():
+                print(reason)
+                return SKIPPED
+            options.grub = pathlib.Path(scratch) / "image"
+            grub_image.write(options.grub, guest, line, modules, pathlib.Path(scratch))
+        return compare(options, guest, wanted, command_of(options, guest, line, modules))
 
 
 if __name__ == "__main__":

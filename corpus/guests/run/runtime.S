@@ -11,9 +11,15 @@
     .globl _start
     .type _start, @function
 _start:
+    mov %eax, boot_magic
+    mov %ebx, boot_information
+    mov $kernel_stack_top, %esp
+    pushfl
+    popl boot_eflags
+    mov %cr0, %eax
+    mov %eax, boot_cr0
     cli
     cld
-    mov $kernel_stack_top, %esp
     pushl $2
     popfl
     mov $tss, %eax
@@ -500,7 +506,7 @@ text_end: .asciz "end\n"
 text_fail: .asciz "fail\n"
 
     .data
-    .globl trace_begin, trace_end, io_bitmap
+    .globl trace_begin, trace_end, io_bitmap, boot_magic, boot_information, boot_eflags, boot_cr0
     .globl gdt, gdt_pointer, idt, idt_pointer, tss, hooks, try_record, ring_stacks, page_directory, page_table, kernel_stack_top
     .balign 8
 // Present data and code segments have their accessed bit set, so that loading them writes nothing.
@@ -551,5 +557,9 @@ try_cs: .skip 4
 try_eflags: .skip 4
 resume_registers: .skip 40
 ring_return: .skip 4
+boot_magic: .skip 4                          // EAX, EBX, EFLAGS, CR0 as the loader left them
+boot_information: .skip 4
+boot_eflags: .skip 4
+boot_cr0: .skip 4
 trace_begin: .skip 4
 trace_end: .skip 4
