@@ -21,6 +21,7 @@
 
 #include "executor/host/descriptor.h"
 #include "executor/host/monitor.h"
+#include "executor/host/native.h"
 #include "executor/host/terminal.h"
 
 namespace trapline::executor {
@@ -28,6 +29,9 @@ namespace {
 
 using Milliseconds = std::int64_t;
 constexpr Milliseconds kGrace = 2000;            // between telling the monitor to end and killing it
+constexpr Milliseconds kNudge = 100;             // between signals that wake a monitor which is to end
+constexpr Milliseconds kLeaving = 500;           // that a process may take to end once it has closed its descriptors
+constexpr int kMostReads = 64;                   // of one channel in a row: a monitor that never stops writing must not keep the loop
 constexpr std::size_t kMostKeys = 64 << 10;      // that wait for the guest
 constexpr std::size_t kMostLastWords = 4 << 10;
 constexpr std::array<int, 4> kSignals = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
@@ -57,8 +61,11 @@ public:
             if (before_[i].sa_handler != SIG_IGN) sigaction(kSignals[i], &action, nullptr);
         }
         sigprocmask(SIG_BLOCK, &taken, &mask_);
+        // A monitor that has closed its input must not end this process.
+        pipe_before_ = signal(SIGPIPE, SIG_IGN);
     }
     ~UserSignals() {
+        signal(SIGPIPE, pipe_before_);
         // A second signal that is still pending has said nothing new.
         for (std::size_t i = 0; i < kSignals.size(); ++i) signal(kSignals[i], SIG_IGN);
         sigprocmask(SIG_SETMASK, &mask_, nullptr);
@@ -71,6 +78,7 @@ public:
 private:
     sigset_t mask_{};
     std::array<struct sigaction, kSignals.size()> before_{};
+    void (*pipe_before_)(int) = SIG_DFL;
 };
 
 Milliseconds now() {
@@ -146,7 +154,7 @@ private:
                                          {keys_.empty() ? -1 : input_.get(), POLLOUT, 0},
                                          {plan_.descriptor(), POLLIN, 0}}};
         Milliseconds until = -1;
-        for (const auto& time : {deadline_, kill_at_})
+        for (const auto& time : {deadline_, kill_at_, nudge_at_})
             if (time && (until < 0 || *time < until)) until = *time;
         const Milliseconds left = until < 0 ? -1 : std::max<Milliseconds>(until - now(), 0);
         const timespec limit{static_cast<time_t>(left / 1000), static_cast<long>(left % 1000 * 1'000'000)};
@@ -164,8 +172,8 @@ private:
 
     Status receive_messages() {
         std::array<char, 65536> buffer;
-        for (;;) {
-            const ssize_t got = read(results_.get(), buffer.data(), buffer.size());
+        for (int reads = 0;; ++reads) {
+            const ssize_t got = reads < kMostReads ? read(results_.get(), buffer.data(), buffer.size()) : -1;
             if (got < 0) return {};
             if (got == 0) break;
             reader_.add(buffer.data(), static_cast<std::size_t>(got));
@@ -210,8 +218,8 @@ private:
 
     void receive_last_words() {
         std::array<char, 1024> buffer;
-        ssize_t got = 0;
-        while (diagnostics_.get() >= 0 && (got = read(diagnostics_.get(), buffer.data(), buffer.size())) > 0)
+        ssize_t got = -1;
+        for (int reads = 0; reads < kMostReads && diagnostics_.get() >= 0 && (got = read(diagnostics_.get(), buffer.data(), buffer.size())) > 0; ++reads)
             if (last_words_.size() < kMostLastWords) last_words_.append(buffer.data(), static_cast<std::size_t>(got));
         if (got == 0) diagnostics_ = Descriptor();
     }
@@ -250,6 +258,11 @@ private:
         }
         const Milliseconds time = now();
         if (deadline_ && time >= *deadline_) stop(StopCause::timeout);
+        if (nudge_at_ && time >= *nudge_at_) {
+            // It may be waiting for a reader of the serial line, or go to wait for one just now.
+            kill(monitor_, kick_signal());
+            nudge_at_ = time + kNudge;
+        }
         if (kill_at_ && time >= *kill_at_ && results_.get() >= 0) {
             kill(monitor_, SIGKILL);
             kill_at_ = time + kGrace;
@@ -261,11 +274,23 @@ private:
         result_.stopped = cause;
         deadline_.reset();
         kill_at_ = now() + kGrace;
+        nudge_at_ = now();
         signals_.stop = true;
     }
 
     /// The monitor has closed its end or is not wanted any more: nothing that it does matters, so it is not waited for without force.
     int end_monitor() {
+        // What it ended by itself with is worth knowing; by and by it is killed all the same.
+        siginfo_t ended{};
+        const Milliseconds until = now() + kLeaving;
+        while (results_.get() < 0 && waitid(P_PID, static_cast<id_t>(monitor_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == 0) {
+            if (now() >= until) {
+                stayed_ = true;
+                break;
+            }
+            constexpr timespec kMoment{0, 100'000};
+            nanosleep(&kMoment, nullptr);
+        }
         kill(monitor_, SIGKILL);
         int status = 0;
         while (waitpid(monitor_, &status, 0) < 0 && errno == EINTR) {
@@ -280,7 +305,9 @@ private:
             result_.killed = true;
             return std::move(result_);
         }
-        std::string how = WIFSIGNALED(status) ? fmt::format("ended by signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status))) : fmt::format("ended with status {}", WEXITSTATUS(status));
+        std::string how = stayed_               ? std::string("told to end, since it had closed its channel")
+                          : WIFSIGNALED(status) ? fmt::format("ended by signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)))
+                                                : fmt::format("ended with status {}", WEXITSTATUS(status));
         while (!last_words_.empty() && last_words_.back() == '\n') last_words_.pop_back();
         if (!last_words_.empty()) how += ": " + last_words_;
         return fail(ErrorCode::inconsistent, fmt::format("the monitor was {}; it is broken, or the guest has broken into it (it is contained)", how));
@@ -302,9 +329,10 @@ private:
     MessageReader reader_;
     std::string last_words_;
     bool started_ = false, last_ = false;
+    bool stayed_ = false;      ///< it went on when it had nothing to say any more
     RunResult result_;
     sig_atomic_t seen_signals_ = 0;
-    std::optional<Milliseconds> deadline_, kill_at_;
+    std::optional<Milliseconds> deadline_, kill_at_, nudge_at_;
 };
 
 }  // namespace

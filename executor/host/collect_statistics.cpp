@@ -39,7 +39,8 @@ RunStatistics collect_statistics(const RunRequest& request, const RunResult& res
     static_assert(kRunArrivals.size() == kArrivals);
     const EndedNumbers& numbers = result.ended.numbers;
     const double rate = numbers.wall_ticks == 0 ? 0 : static_cast<double>(numbers.wall_nanoseconds) / static_cast<double>(numbers.wall_ticks);
-    const auto nanoseconds = [&](std::uint64_t ticks) { return static_cast<std::uint64_t>(rate * static_cast<double>(ticks)); };
+    // Numbers of the monitor's: any are possible.
+    const auto nanoseconds = [&](std::uint64_t ticks) { return static_cast<std::uint64_t>(std::min(rate * static_cast<double>(ticks), 1e18)); };
 
     RunStatistics out;
     out.protocol = result.started.protocol;

@@ -46,13 +46,13 @@ class SerialOutput {
 public:
     explicit SerialOutput(RunSignals& signals) : signals_(&signals) {}
     void write_all(std::string_view bytes) {
-        while (!bytes.empty() && error_ == 0) {
+        while (!bytes.empty() && error_ == 0 && !abandoned_) {
             const ssize_t written = write(STDOUT_FILENO, bytes.data(), bytes.size());
             if (written >= 0) {
                 bytes.remove_prefix(static_cast<std::size_t>(written));
             } else if (errno == EAGAIN || errno == EINTR) {
                 // A reader that does not read must not keep the run from ending; the kick interrupts a write.
-                if (signals_->stop) return;
+                abandoned_ = signals_->stop;
             } else {
                 error_ = errno;
                 signals_->stop = true;
@@ -64,6 +64,7 @@ public:
 private:
     RunSignals* signals_;
     int error_ = 0;
+    bool abandoned_ = false;  ///< nobody reads what is left, and the run is to end
 };
 
 void become_child(const MonitorChannels& channels, int output) {

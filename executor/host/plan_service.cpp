@@ -26,6 +26,7 @@ struct PlanService::Header {
 namespace {
 
 constexpr std::uint64_t kMostBytes = std::uint64_t{64} << 20;  // taken from the host as far as they are used
+constexpr std::size_t kLongestWords = 64 << 10;              // of an error
 constexpr std::uint32_t kPlan = 1, kError = 2;
 
 }  // namespace
@@ -70,10 +71,10 @@ Status PlanService::start(const MakePlan& make_plan) {
         } else {
             const std::string text = plan.error().describe();
             shared.code = static_cast<std::uint32_t>(plan.error().code);
-            bytes.assign(text.begin(), text.end());
+            bytes.assign(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(std::min(text.size(), kLongestWords)));
         }
     } catch (const std::exception& error) {
-        const std::string_view text = error.what();
+        const std::string_view text = std::string_view(error.what()).substr(0, kLongestWords);
         bytes.assign(text.begin(), text.end());
     }
     if (bytes.size() > kMostBytes - sizeof(Header)) {
@@ -89,16 +90,19 @@ Status PlanService::start(const MakePlan& make_plan) {
 Status PlanService::finish() {
     done_ = Descriptor();
     const Header& shared = *header();
+    // The monitor has this memory too, and may be the guest's by now: each field is read once, and what is read is held to its bounds.
     const std::uint32_t state = shared.state.load(std::memory_order_acquire);
+    const std::uint32_t size = __atomic_load_n(&shared.size, __ATOMIC_RELAXED), code = __atomic_load_n(&shared.code, __ATOMIC_RELAXED);
     if (state == kPlan) return {};
-    if (state != kError || shared.size == 0) return fail(ErrorCode::host_limit, "the planning process ended without a plan");
+    if (state != kError || size == 0 || size > kLongestWords || code > static_cast<std::uint32_t>(ErrorCode::host_limit))
+        return fail(ErrorCode::host_limit, "the planning process ended without a plan");
     const char* const text = reinterpret_cast<const char*>(memory_.data() + sizeof(Header));
-    return fail(static_cast<ErrorCode>(shared.code), std::string(text, shared.size));
+    return fail(static_cast<ErrorCode>(code), std::string(text, size));
 }
 
 std::optional<PlanPatches> PlanService::take() const {
     const Header& shared = *header();
-    if (shared.state.load(std::memory_order_acquire) != kPlan) return std::nullopt;
+    if (shared.state.load(std::memory_order_acquire) != kPlan || shared.size > kMostBytes - sizeof(Header)) return std::nullopt;
     auto plan = PlanPatches::decode(std::span<const std::uint8_t>(memory_.data() + sizeof(Header), shared.size));
     if (!plan) return std::nullopt;
     return std::move(*plan);

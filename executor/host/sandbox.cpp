@@ -4,6 +4,7 @@
 
 #if defined(__linux__) && defined(__x86_64__)
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sched.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "executor/host/seccomp_filter.h"
@@ -77,9 +79,22 @@ bool limit(int resource, rlim_t value) {
     return setrlimit(static_cast<__rlimit_resource>(resource), &wanted) == 0;
 }
 
-bool set_limits(const KeptDescriptors& kept) {
+/// Bytes of address space that the process has, 0 where /proc does not tell.
+std::uint64_t address_space() {
+    const int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    if (file < 0) return 0;
+    std::array<char, 64> text{};
+    const ssize_t got = read(file, text.data(), text.size() - 1);
+    close(file);
+    return got <= 0 ? 0 : std::strtoull(text.data(), nullptr, 10) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+bool set_limits(const KeptDescriptors& kept, std::uint64_t has) {
     // A new descriptor would be 3 or more: 0 to 2 are taken.
     bool done = limit(RLIMIT_CORE, 0) && limit(RLIMIT_NPROC, 0) && limit(RLIMIT_NOFILE, 3) && limit(RLIMIT_DATA, kept.heap_bytes);
+    // Without it a guest that has broken in could make the host hold page tables for 128 TiB. What comes: the guest's addresses, the heap.
+    constexpr std::uint64_t kGuest = std::uint64_t{4} << 30;
+    if (has != 0) done = limit(RLIMIT_AS, has + kGuest + kept.heap_bytes) && done;
     if (!is_regular(STDOUT_FILENO) && !is_regular(kept.trace)) done = limit(RLIMIT_FSIZE, 0) && done;
     return done;
 }
@@ -104,6 +119,7 @@ std::string missing_landlock() {
 
 Result<std::uint32_t> confine_process(const KeptDescriptors& kept) {
     std::uint32_t layers = 0;
+    const std::uint64_t space = address_space();
     const auto has = [&](Layer layer) { layers |= 1u << static_cast<unsigned>(layer); };
     close_others(kept);
     // What the environment holds (tokens, agents' sockets) is none of the guest's business.
@@ -115,7 +131,7 @@ Result<std::uint32_t> confine_process(const KeptDescriptors& kept) {
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return refused("PR_SET_DUMPABLE");
     has(Layer::no_tracing);
     if (restrict_files()) has(Layer::landlock);
-    if (!set_limits(kept)) return refused("resource limits");
+    if (!set_limits(kept, space)) return refused("resource limits");
     has(Layer::limits);
     return layers;
 }
@@ -150,8 +166,7 @@ Status confine_calls(const KeptDescriptors& kept) {
         {SYS_restart_syscall, {}},
         // The allocator's.
         {SYS_brk, {}},
-        {SYS_madvise, {}},
-        {SYS_futex, {}},
+        {SYS_madvise, {{2, MADV_DONTNEED}}},
         {SYS_mremap, {{3, MREMAP_MAYMOVE}}},
         {SYS_mmap, {{2, 0, PROT_EXEC}, {3, MAP_PRIVATE | MAP_ANONYMOUS, ~std::uint64_t{MAP_NORESERVE}}}},
     };

@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::uint64_t kAddressSpace = std::uint64_t{1} << 32;
 constexpr Nanoseconds kLongestStretch = 20'000'000;  // native code comes back at least this often: input, time limits
+constexpr Nanoseconds kShortestStretch = 20'000;     // and gets this long: a device that always wants attention must not stop the guest
 constexpr unsigned kInterpretedAtOnce = 256;         // instructions between looks at the devices in code that cannot run natively
 
 std::uint64_t monotonic() {
@@ -308,8 +309,8 @@ void Machine::enter_natively() {
         end(Ending::host_limit, "the host refused an entry of the local descriptor table");
         return;
     }
-    const Nanoseconds due = std::min(pc_->next_event(), now() + kLongestStretch);
-    if (kick_due_ == kNever || due < kick_due_ || kick_due_ <= now()) {
+    const Nanoseconds time = now(), due = std::clamp(pc_->next_event(), time + kShortestStretch, time + kLongestStretch);
+    if (kick_due_ == kNever || due < kick_due_ || kick_due_ <= time) {
         kick_due_ = due;
         kick_at(started_ + due);
     }
