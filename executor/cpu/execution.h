@@ -3,59 +3,45 @@
 // stack, with every check. Handlers change no state before the last check that can fail.
 #pragma once
 
-#include <array>
 #include <cstdint>
 
 #include "executor/cpu/arithmetic.h"
+#include "executor/cpu/instruction.h"
 #include "executor/cpu/interpreter.h"
 #include "executor/cpu/memory.h"
 #include "executor/cpu/vcpu.h"
 
 namespace trapline::executor {
 
-struct OpcodeRow;
-
-/// SDM vol. 2, 2.1 and 2.3.11: a longer instruction raises #GP(0).
-inline constexpr unsigned kLongestInstruction = 15;
-
 enum class Access : std::uint8_t { read, write };
 
 /// The functions that may fail give false, with `fault` set; a handler then returns Step::fault.
-class Execution {
+class Execution : public Instruction {
 public:
-    Execution(Vcpu& vcpu_in, LinearMemory& memory_in, Platform& platform_in)
-        : vcpu(vcpu_in),
+    Execution(const Instruction& instruction, Vcpu& vcpu_in, LinearMemory& memory_in, Platform& platform_in)
+        : Instruction(instruction),
+          vcpu(vcpu_in),
           memory(memory_in),
           platform(platform_in),
           start(static_cast<std::uint32_t>(vcpu_in.rip)),
+          next(start + length),
           privilege(vcpu_in.cpl == 3 ? Privilege::user : Privilege::supervisor),
           checks_rights(!vcpu_in.has_real_segments()),
-          checks_alignment(vcpu_in.cpl == 3 && (vcpu_in.rflags & flag::ac) != 0 && (vcpu_in.cr0 & cr0::am) != 0) {}
+          checks_alignment(vcpu_in.cpl == 3 && (vcpu_in.rflags & flag::ac) != 0 && (vcpu_in.cr0 & cr0::am) != 0) {
+        if (!is_memory) return;
+        offset = displacement;
+        if (base != kNoRegister) offset += vcpu.reg32(base);
+        if (index != kNoRegister) offset += vcpu.reg32(index) << scale;
+        offset &= address_mask();
+    }
 
     Vcpu& vcpu;
     LinearMemory& memory;
     Platform& platform;
 
-    // The instruction.
     const std::uint32_t start;            ///< its offset in CS
-    std::uint32_t next = 0;               ///< where control goes; behind the instruction unless the handler changes it
-    const OpcodeRow* row = nullptr;
-    std::uint16_t opcode = 0;             ///< the byte; 0x100 more in the 0F map
-    std::uint8_t size = 4;                ///< operand size in bytes: 1, 2 or 4
-    std::uint8_t word_size = 4;           ///< 2 or 4: the operand size attribute, also where `size` is 1
-    std::uint8_t address_size = 4;        ///< 2 or 4
-    std::uint8_t repeat = 0;              ///< 0xF2 or 0xF3, whichever came last, or 0
-    bool lock = false;
-    bool operand_prefix = false;          ///< 66 is there
-    std::uint8_t segment = kDs;           ///< of the memory operand; with `has_override` from a prefix
-    bool has_override = false;
-    std::uint8_t modrm = 0;
-    bool is_memory = false;               ///< mod is not 3
-    bool base_is_esp = false;             ///< POP r/m adds to the address what it pops
-    std::uint32_t offset = 0;             ///< effective address
-    std::uint32_t imm = 0;                ///< bytes are sign-extended
-    std::uint16_t imm2 = 0;               ///< the selector of a far pointer, ENTER's level
-    std::uint8_t position = 0;            ///< bytes decoded so far
+    std::uint32_t next;                   ///< where control goes; behind the instruction unless the handler changes it
+    std::uint32_t offset = 0;             ///< effective address of the memory operand
 
     // What comes of it.
     Fault fault{};
@@ -66,12 +52,6 @@ public:
     const Privilege privilege;
     const bool checks_rights;             ///< segments have types: protected mode without VM
     const bool checks_alignment;
-
-    unsigned reg() const { return (modrm >> 3) & 7; }
-    unsigned rm() const { return modrm & 7; }
-
-    /// Reads and decodes; sets `row`. Bytes behind a page's end are read when the instruction reaches them.
-    bool decode();
 
     Step raise(const Fault& what) {
         fault = what;
@@ -117,12 +97,11 @@ public:
     }
     bool read(unsigned which, std::uint32_t at, std::uint32_t& value, unsigned bytes) {
         std::uint64_t linear;
-        value = 0;
-        return locate(which, at, bytes, Access::read, linear) && passed(memory.read(linear, &value, bytes, privilege));
+        return locate(which, at, bytes, Access::read, linear) && read_at(linear, value, bytes);
     }
     bool write(unsigned which, std::uint32_t at, std::uint32_t value, unsigned bytes) {
         std::uint64_t linear;
-        return locate(which, at, bytes, Access::write, linear) && passed(memory.write(linear, &value, bytes, privilege));
+        return locate(which, at, bytes, Access::write, linear) && write_at(linear, value, bytes);
     }
     /// Raises what a write would raise.
     bool check_write(unsigned which, std::uint32_t at, unsigned bytes) {
@@ -154,12 +133,11 @@ public:
             value = get(rm(), size);
             return true;
         }
-        value = 0;
         return locate(segment, offset, size, Access::write, modified_) && passed(memory.check_write(modified_, size, privilege)) &&
-               passed(memory.read(modified_, &value, size, privilege));
+               read_at(modified_, value, size);
     }
     bool store_back(std::uint32_t value) {
-        if (is_memory) return passed(memory.write(modified_, &value, size, privilege));
+        if (is_memory) return write_at(modified_, value, size);
         put(rm(), value, size);
         return true;
     }
@@ -178,7 +156,6 @@ public:
     bool peek(std::uint32_t& value, unsigned bytes) { return read(kSs, stack_pointer(), value, bytes); }
     void release(unsigned bytes) { set_stack_pointer(stack_pointer() + bytes); }
 
-    std::uint32_t address_mask() const { return address_size == 4 ? 0xFFFFFFFF : 0xFFFF; }
     /// Goes to an offset in CS, cut to the operand size; #GP(0) beyond the limit.
     bool jump(std::uint32_t target) {
         if (word_size == 2) target &= 0xFFFF;
@@ -191,21 +168,18 @@ public:
     }
 
 private:
+    bool read_at(std::uint64_t linear, std::uint32_t& value, unsigned bytes) {
+        value = 0;
+        return passed(memory.read(linear, &value, bytes, privilege));
+    }
+    bool write_at(std::uint64_t linear, std::uint32_t value, unsigned bytes) { return passed(memory.write(linear, &value, bytes, privilege)); }
     bool refuse(unsigned which);
     bool misaligned();
-    bool fetch(unsigned wanted);
-    bool decode_modrm();
-    bool decode_address32();
-    bool decode_address16();
-    bool decode_immediates();
-    bool take(unsigned bytes, std::uint32_t& value);
 
     std::uint64_t modified_ = 0;
-    std::uint8_t available_ = 0;          ///< bytes fetched
-    std::array<std::uint8_t, kLongestInstruction> bytes_;
 };
 
-/// Executes a decoded instruction. `vcpu.rip` still is its start.
-using Handler = Step (*)(Execution&);
+/// Leaves the vCPU as the handler's answer wants it; `resume` is RF as it was before.
+StepResult conclude(Execution& x, Step step, std::uint64_t resume);
 
 }  // namespace trapline::executor

@@ -3,6 +3,7 @@
 // instructions, with all checks. What has no entry (x87, SSE, and beyond the virtual CPU) is left to the caller.
 #pragma once
 
+#include "executor/cpu/instruction.h"
 #include "executor/cpu/memory.h"
 #include "executor/cpu/vcpu.h"
 
@@ -30,5 +31,7 @@ inline constexpr std::uint64_t kRepeatSlice = 4096;
 /// Executes the instruction at CS:RIP. Keeps interrupt_shadow: sets it behind STI (IF was 0), MOV SS and POP SS, clears it
 /// otherwise. TF, hardware breakpoints and pending interrupts are the caller's affair. RF is cleared.
 StepResult interpret(Vcpu& vcpu, LinearMemory& memory, Platform& platform);
+/// The same for an instruction that has been decoded before: its bytes stand at CS:RIP, within the limit, and may be fetched.
+StepResult execute(const Instruction& instruction, Vcpu& vcpu, LinearMemory& memory, Platform& platform);
 
 }  // namespace trapline::executor

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "executor/cpu/fault.h"
 #include "executor/host/cpu.h"
@@ -13,20 +14,70 @@ namespace trapline::executor {
 /// Who accesses: implicit accesses to descriptor tables, TSS and the inner stack are the supervisor's whatever the CPL.
 enum class Privilege : std::uint8_t { supervisor, user };
 
+/// Copies the few bytes of an operand without a call.
+inline void copy_operand(void* to, const void* from, std::size_t size) {
+    switch (size) {
+        case 1: std::memcpy(to, from, 1); return;
+        case 2: std::memcpy(to, from, 2); return;
+        case 4: std::memcpy(to, from, 4); return;
+        default: std::memcpy(to, from, size); return;
+    }
+}
+
+/// Pages of RAM whose accesses need no further checks: what a translation cache knows. Empty where there is none.
+struct DirectPages {
+    // A page's word: the frame from kFrameShift on, and these bits.
+    static constexpr std::uint32_t kFrameShift = 12, kPresent = 1, kWritable = 2, kUser = 8;
+
+    const std::uint32_t* words = nullptr;  ///< by linear page, 2^20 of them
+    std::uint8_t* ram = nullptr;           ///< frame 0
+
+    /// The bytes at a linear address that lie on one such page, else null.
+    std::uint8_t* find(std::uint32_t linear, std::size_t size, bool write, Privilege privilege) const {
+        constexpr std::uint32_t kPage = 1u << kFrameShift;
+        if (words == nullptr || linear % kPage + size > kPage) return nullptr;
+        const std::uint32_t word = words[linear / kPage], wanted = kPresent | (write ? kWritable : 0) | (privilege == Privilege::user ? kUser : 0);
+        if ((word & wanted) != wanted) return nullptr;
+        return ram + (std::uint64_t{word >> kFrameShift} << kFrameShift) + linear % kPage;
+    }
+};
+
 /// Linear memory of the guest as its own page tables and CR0.WP have it. Accesses may cross pages; one that faults has changed
 /// nothing but accessed and dirty bits. Linear addresses wrap at 4 GiB in 32-bit guests.
 class LinearMemory {
 public:
     virtual ~LinearMemory() = default;
-    virtual MaybeFault read(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) = 0;
-    virtual MaybeFault write(std::uint64_t linear, const void* from, std::size_t size, Privilege privilege) = 0;
+    MaybeFault read(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) {
+        if (const std::uint8_t* const here = direct_.find(static_cast<std::uint32_t>(linear), size, false, privilege)) {
+            copy_operand(to, here, size);
+            return {};
+        }
+        return read_any(linear, to, size, privilege);
+    }
+    MaybeFault write(std::uint64_t linear, const void* from, std::size_t size, Privilege privilege) {
+        if (std::uint8_t* const here = direct_.find(static_cast<std::uint32_t>(linear), size, true, privilege)) {
+            copy_operand(here, from, size);
+            return {};
+        }
+        return write_any(linear, from, size, privilege);
+    }
+    /// Raises the fault that a write would raise, and writes nothing.
+    MaybeFault check_write(std::uint64_t linear, std::size_t size, Privilege privilege) {
+        if (direct_.find(static_cast<std::uint32_t>(linear), size, true, privilege) != nullptr) return {};
+        return check_write_any(linear, size, privilege);
+    }
     /// As read, for instruction bytes: the fault says so where the guest has no-execute pages.
     virtual MaybeFault fetch(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) = 0;
-    /// Raises the fault that a write would raise, and writes nothing.
-    virtual MaybeFault check_write(std::uint64_t linear, std::size_t size, Privilege privilege) = 0;
     /// A task switch has set CR0.TS and, with paging on, loaded CR3; the vCPU has the new values and the next access is the new
     /// task's. Memory without page tables of its own needs to do nothing.
     virtual void task_switched(std::uint64_t old_cr0, std::uint64_t old_cr3) { static_cast<void>(old_cr0), static_cast<void>(old_cr3); }
+
+protected:
+    virtual MaybeFault read_any(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) = 0;
+    virtual MaybeFault write_any(std::uint64_t linear, const void* from, std::size_t size, Privilege privilege) = 0;
+    virtual MaybeFault check_write_any(std::uint64_t linear, std::size_t size, Privilege privilege) = 0;
+
+    DirectPages direct_;  ///< accesses to these do not come to the functions above
 };
 
 /// The machine around the processor.

@@ -41,7 +41,7 @@ Step pop_rm(Execution& x) {
     const std::uint64_t before = x.vcpu.gpr[kRsp];
     x.release(x.size);
     // An address based on ESP is computed with its value after the increment (SDM vol. 2, POP).
-    if (x.is_memory && x.base_is_esp) x.offset += static_cast<std::uint32_t>(x.vcpu.gpr[kRsp] - before);
+    if (x.is_memory && x.base == kRsp) x.offset += static_cast<std::uint32_t>(x.vcpu.gpr[kRsp] - before);
     if (x.store(value)) return Step::done;
     x.vcpu.gpr[kRsp] = before;
     return Step::fault;

@@ -29,6 +29,7 @@ std::uint32_t first_mappable_page() {
 Mmu::Mmu(Vcpu& vcpu, const SharedPages& ram, VirtualTlb& tlb, CodePages& code, PhysicalDevices& devices, FindOverlays overlays)
     : vcpu_(&vcpu), ram_(&ram), tlb_(&tlb), code_(&code), devices_(&devices), overlays_(std::move(overlays)),
       large_(VirtualTlb::kPages / kLargePages), without_overlays_(ram.pages()) {
+    direct_ = {tlb.words(), ram.page(0)};
     look_at_host();
 }
 
@@ -257,35 +258,7 @@ MaybeFault Mmu::locate(std::uint32_t linear, PageAccess access, Place& place) {
     return {};
 }
 
-namespace {
-
-/// Copies the few bytes of an operand without a call.
-inline void copy_operand(void* to, const void* from, std::size_t size) {
-    switch (size) {
-        case 1: std::memcpy(to, from, 1); return;
-        case 2: std::memcpy(to, from, 2); return;
-        case 4: std::memcpy(to, from, 4); return;
-        case 8: std::memcpy(to, from, 8); return;
-        case 15: std::memcpy(to, from, 15); return;  // an instruction
-        default: std::memcpy(to, from, size); return;
-    }
-}
-
-}  // namespace
-
-/// The bytes at a linear address where the virtual TLB has them on one page, else null.
-inline std::uint8_t* Mmu::find_mapped(std::uint32_t linear, std::size_t size, bool write, Privilege privilege) const {
-    if (linear % kPageBytes + size > kPageBytes) return nullptr;
-    const MappedPage here = tlb_->find(linear / kPageBytes);
-    if (!here.present || (write && !here.writable) || (privilege == Privilege::user && !here.user)) return nullptr;
-    return ram_->page(here.frame) + linear % kPageBytes;
-}
-
-MaybeFault Mmu::read(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) {
-    if (const std::uint8_t* const here = find_mapped(static_cast<std::uint32_t>(linear), size, false, privilege)) {
-        copy_operand(to, here, size);
-        return {};
-    }
+MaybeFault Mmu::read_any(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) {
     auto* out = static_cast<std::uint8_t*>(to);
     for (auto at = static_cast<std::uint32_t>(linear); size != 0;) {
         const std::size_t here = std::min<std::size_t>(size, kPageBytes - at % kPageBytes);
@@ -310,8 +283,7 @@ MaybeFault Mmu::read(std::uint64_t linear, void* to, std::size_t size, Privilege
 
 MaybeFault Mmu::fetch(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) { return read(linear, to, size, privilege); }
 
-MaybeFault Mmu::check_write(std::uint64_t linear, std::size_t size, Privilege privilege) {
-    if (find_mapped(static_cast<std::uint32_t>(linear), size, true, privilege) != nullptr) return {};
+MaybeFault Mmu::check_write_any(std::uint64_t linear, std::size_t size, Privilege privilege) {
     for (auto at = static_cast<std::uint32_t>(linear); size != 0;) {
         const std::size_t here = std::min<std::size_t>(size, kPageBytes - at % kPageBytes);
         Place place;
@@ -322,11 +294,7 @@ MaybeFault Mmu::check_write(std::uint64_t linear, std::size_t size, Privilege pr
     return {};
 }
 
-MaybeFault Mmu::write(std::uint64_t linear, const void* from, std::size_t size, Privilege privilege) {
-    if (std::uint8_t* const here = find_mapped(static_cast<std::uint32_t>(linear), size, true, privilege)) {
-        copy_operand(here, from, size);
-        return {};
-    }
+MaybeFault Mmu::write_any(std::uint64_t linear, const void* from, std::size_t size, Privilege privilege) {
     const auto* in = static_cast<const std::uint8_t*>(from);
     const std::size_t first = kPageBytes - linear % kPageBytes;
     if (size > first)

@@ -71,10 +71,7 @@ public:
     /// The page of code at a linear address, null where none has been run.
     const CodePage* code_at(std::uint32_t linear);
 
-    MaybeFault read(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) override;
-    MaybeFault write(std::uint64_t linear, const void* from, std::size_t size, Privilege privilege) override;
     MaybeFault fetch(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) override;
-    MaybeFault check_write(std::uint64_t linear, std::size_t size, Privilege privilege) override;
     void task_switched(std::uint64_t old_cr0, std::uint64_t old_cr3) override;
 
     VirtualTlb& tlb() { return *tlb_; }
@@ -82,6 +79,11 @@ public:
     const std::array<std::uint64_t, 4>& fills() const { return fills_; }
     /// Pages of code that were written to.
     std::uint64_t code_writes() const { return code_writes_; }
+
+protected:
+    MaybeFault read_any(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) override;
+    MaybeFault write_any(std::uint64_t linear, const void* from, std::size_t size, Privilege privilege) override;
+    MaybeFault check_write_any(std::uint64_t linear, std::size_t size, Privilege privilege) override;
 
 private:
     static constexpr std::uint32_t kUnpagedOffset = 0x80000000;  // RAM is at most as large
@@ -91,7 +93,6 @@ private:
         std::uint64_t physical = 0;
     };
     MaybeFault locate(std::uint32_t linear, PageAccess access, Place& place);
-    std::uint8_t* find_mapped(std::uint32_t linear, std::size_t size, bool write, Privilege privilege) const;
     Fill fill_page(std::uint32_t linear, bool write, bool fetch, std::uint32_t instruction, Fault& fault);
     bool map_around(std::uint32_t page, const PageTranslation& translation, MappedPage to);
     std::uint32_t entry_offset(std::uint32_t page, std::uint32_t instruction);

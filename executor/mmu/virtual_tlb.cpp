@@ -35,6 +35,7 @@ Result<VirtualTlb> VirtualTlb::create(const SharedPages& ram, const SharedPages&
 
 void VirtualTlb::set(std::uint32_t page, std::uint32_t entry) {
     clear(page);
+    ++changes_;
     const std::uint32_t frame = entry >> kFrameShift;
     next_[page] = first_[frame];
     previous_[page] = 0;
@@ -52,6 +53,7 @@ void VirtualTlb::set(std::uint32_t page, std::uint32_t entry) {
 void VirtualTlb::clear(std::uint32_t page) {
     const std::uint32_t entry = entries_[page];
     if ((entry & kPresent) == 0) return;
+    ++changes_;
     const std::uint32_t before = previous_[page], behind = next_[page];
     (before != 0 ? next_[before - 1] : first_[entry >> kFrameShift]) = behind;
     if (behind != 0) previous_[behind - 1] = before;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "executor/cpu/memory.h"
 #include "executor/mmu/guest_memory.h"
 
 namespace trapline::executor {
@@ -37,6 +38,10 @@ public:
         return {entry >> kFrameShift, (entry & kPresent) != 0, (entry & kWritable) != 0, (entry & kExecutable) != 0,
                 (entry & kUser) != 0, (entry & kGlobal) != 0};
     }
+    /// As DirectPages::words; they stay where they are.
+    const std::uint32_t* words() const { return entries_.data(); }
+    /// Changes whenever a page comes to lead elsewhere or nowhere.
+    std::uint64_t changes() const { return changes_; }
     /// Maps `count` pages from `page` on to frames from `frame` on, all alike; what was mapped there is replaced. An executable page
     /// comes from the code file at `code_page`, unless it is writable too: then from RAM. Where the host takes no more mappings
     /// (vm.max_map_count) everything else is unmapped first. False when it refuses even then.
@@ -61,7 +66,8 @@ public:
     const MappingCounts& counts() const { return counts_; }
 
 private:
-    static constexpr std::uint32_t kFrameShift = 12, kPresent = 1, kWritable = 2, kExecutable = 4, kUser = 8, kGlobal = 16, kListedLocal = 32, kListedGlobal = 64;
+    static constexpr std::uint32_t kFrameShift = DirectPages::kFrameShift, kPresent = DirectPages::kPresent, kWritable = DirectPages::kWritable,
+                                   kExecutable = 4, kUser = DirectPages::kUser, kGlobal = 16, kListedLocal = 32, kListedGlobal = 64;
     static constexpr std::uint32_t kListed = kListedLocal | kListedGlobal;
 
     void set(std::uint32_t page, std::uint32_t entry);
@@ -85,6 +91,7 @@ private:
     Listed local_, global_;                   ///< what a load of CR3 unmaps, and what it leaves
     std::uint32_t reserved_begin_ = 0, reserved_end_ = 0;
     MappingCounts counts_;
+    std::uint64_t changes_ = 0;
 };
 
 }  // namespace trapline::executor

@@ -21,6 +21,7 @@ CodePages::CodePages(const decode::InstructionDecoder& decoder, const SiteForms&
 
 void CodePages::forget(std::uint32_t frame) {
     if (pages_[frame] == nullptr) return;
+    ++changes_;
     free_copies_.push_back(pages_[frame]->copy);
     pages_[frame].reset();
     fpu_frames_.erase(frame);
@@ -136,7 +137,22 @@ const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_pag
     set_fpu_breakpoints(*page);
     if (page->has_fpu_in_patches || !page->fpu_sites.empty()) fpu_frames_.insert(frame);
     pages_[frame] = std::move(page);
+    ++changes_;
     return pages_[frame].get();
+}
+
+DecodedPage& CodePages::decoded(const CodePage& page) {
+    constexpr std::size_t kMostDecoded = 4096;  // some 10 KiB each; a guest that has more starts over
+    CodePage& own = *pages_[page.frame];
+    if (own.decoded != nullptr) return *own.decoded;
+    if (decoded_frames_.size() >= kMostDecoded) {
+        for (const std::uint32_t frame : decoded_frames_)
+            if (pages_[frame] != nullptr) pages_[frame]->decoded.reset();
+        decoded_frames_.clear();
+    }
+    decoded_frames_.push_back(page.frame);
+    own.decoded = std::make_unique<DecodedPage>();
+    return *own.decoded;
 }
 
 void CodePages::put_user_calls(CodePage& page, const FoundCode& found) {

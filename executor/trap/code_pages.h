@@ -13,6 +13,7 @@
 #include "decode/instruction_decoder.h"
 #include "executor/mmu/guest_memory.h"
 #include "executor/trap/code_finder.h"
+#include "executor/trap/decoded_page.h"
 #include "executor/trap/site_forms.h"
 #include "support/address.h"
 
@@ -47,6 +48,7 @@ struct CodePage {
     std::bitset<kPageBytes> starts;      ///< an instruction begins here
     std::vector<FpuSite> fpu_sites;      ///< outside patches
     bool has_fpu_in_patches = false;     ///< a patch moves such an instruction, or was left out because it would
+    std::unique_ptr<DecodedPage> decoded;  ///< what the interpreter has met; null for nothing
 };
 
 /// The bytes around a page, as far as the guest's tables lead to them; empty where they do not.
@@ -65,10 +67,16 @@ public:
 
     /// The page of a frame, if its code has been run since it was last written.
     const CodePage* find(std::uint32_t frame) const { return pages_[frame].get(); }
+    /// Where the interpreter keeps what it decodes of the page.
+    DecodedPage& decoded(const CodePage& page);
+    /// Changes whenever a page is prepared or forgotten.
+    std::uint64_t changes() const { return changes_; }
     /// Makes the copy of a frame's code for execution at `linear_page`, where an instruction begins at offset `entry`. The
     /// overlays win over breakpoints. Null when all pages for copies are taken: forget some.
     const CodePage* prepare(std::uint32_t frame, std::uint32_t linear_page, std::uint32_t entry, const CodeNeighbours& neighbours,
                             std::span<const CodeOverlay* const> overlays);
+    /// The bytes as the guest has them.
+    const std::uint8_t* original_of(const CodePage& page) const { return ram_->page(page.frame); }
     /// The bytes as they are run.
     const std::uint8_t* copy_of(const CodePage& page) const { return copies_->page(page.copy); }
     /// System calls of user code become far calls to this address of 64-bit code (MonitorArea::user_gate); 0: breakpoints.
@@ -102,7 +110,8 @@ private:
     std::vector<std::unique_ptr<CodePage>> pages_;  ///< by frame
     std::vector<std::uint32_t> free_copies_;
     std::uint32_t used_copies_ = 0;
-    std::uint64_t scans_ = 0;
+    std::uint64_t scans_ = 0, changes_ = 0;
+    std::vector<std::uint32_t> decoded_frames_;     ///< frames whose pages may have decoded instructions
 };
 
 }  // namespace trapline::executor

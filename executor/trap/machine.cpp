@@ -19,13 +19,6 @@ namespace {
 constexpr std::uint64_t kAddressSpace = std::uint64_t{1} << 32;
 constexpr Nanoseconds kLongestStretch = 20'000'000;  // native code comes back at least this often: input, time limits
 constexpr Nanoseconds kShortestStretch = 20'000;     // and gets this long: a device that always wants attention must not stop the guest
-constexpr unsigned kInterpretedAtOnce = 256;         // instructions between looks at the devices in code that cannot run natively
-
-std::uint64_t monotonic() {
-    timespec now{};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 }  // namespace
 
@@ -61,7 +54,7 @@ Result<std::unique_ptr<Machine>> Machine::create(const decode::InstructionDecode
     if (!tlb) return tl::unexpected(tlb.error());
     machine->tlb_ = std::move(*tlb);
     if (const Status native = start_native(); !native) return tl::unexpected(native.error());
-    machine->started_ = monotonic();
+    machine->started_ = machine->clock_.now();
     machine->pc_ = std::make_unique<Pc>(*machine, options.pc);
     machine->code_ = std::make_unique<CodePages>(decoder, forms, ram, copies, options.technique == RunTechnique::breakpoint);
     PlanPatches* plan = nullptr;
@@ -85,7 +78,7 @@ Result<std::unique_ptr<Machine>> Machine::create(const decode::InstructionDecode
     return machine;
 }
 
-Nanoseconds Machine::now() { return monotonic() - started_; }
+Nanoseconds Machine::now() { return clock_.now() - started_; }
 
 CpuidLeaf Machine::cpuid(std::uint32_t leaf, std::uint32_t subleaf) { return cpuid_.answer(leaf, subleaf); }
 bool Machine::read_msr(std::uint32_t index, std::uint64_t& value) { return msrs_.read(index, __rdtsc(), value); }
@@ -129,10 +122,7 @@ RunOutcome Machine::run() {
         } else if (goes_native()) {
             enter_natively();
         } else {
-            for (unsigned i = 0; i < kInterpretedAtOnce && !outcome_ && !vcpu_.halted && !takes_interrupt(); ++i) {
-                if (i != 0 && goes_native()) break;
-                interpret_one();
-            }
+            interpret_run();
         }
     }
     statistics_.monitor_ticks = __rdtsc() - began - statistics_.guest_ticks - statistics_.idle_ticks;
@@ -176,17 +166,6 @@ bool Machine::runs_natively() const {
     const bool stepped = area_ != nullptr && vcpu_.cpl != 3 && (vcpu_.rflags & flag::tf) != 0;
     if ((stepped || vcpu_.has_breakpoints() || debug_due_ != 0) && !stepping_over_) return false;
     return vcpu_.is_protected() && (vcpu_.rflags & flag::vm) == 0 && vcpu_.cs().big;
-}
-
-/// Whether a sensitive instruction stands here or a little further on: then going native and coming back costs more than
-/// interpreting what lies between, even where a patch makes the way short. What lies inside a patch cannot be entered at all.
-bool Machine::is_dense_at(std::uint32_t linear) {
-    constexpr std::size_t kAhead = 16;  // bytes
-    const CodePage* const page = mmu_->code_at(linear);
-    if (page == nullptr) return false;
-    const std::size_t offset = linear % kPageBytes;
-    if (page->sensitive[offset] || page->inside[offset]) return true;
-    return page->sensitive._Find_next(offset) <= offset + kAhead;
 }
 
 void Machine::serve_devices() {

@@ -13,6 +13,7 @@
 #include "executor/cpu/protection.h"
 #include "executor/cpu/virtual_cpuid.h"
 #include "executor/device/pc.h"
+#include "executor/host/host_clock.h"
 #include "executor/host/host_segments.h"
 #include "executor/host/native.h"
 #include "executor/hypercall/monitor_area.h"
@@ -134,14 +135,30 @@ private:
     void note_execution(std::uint32_t linear);
     SiteTally& site_tally(std::uint32_t linear);
     void interpret_site(Arrival arrival);
+    void interpret_run();
+    unsigned interpret_known(unsigned most);
     void interpret_one();
+    void count_interpreted(DecodedInstruction* known);
+    SiteTally& tally_here(DecodedInstruction* known);
+    void take_result(const StepResult& result, bool single_step, bool interrupts);
+    /// MOV SS and POP SS hold debug exceptions back too, STI (which has just switched interrupts on) does not.
+    bool is_debug_held(bool interrupts_before) const {
+        return vcpu_.interrupt_shadow && interrupts_before == ((vcpu_.rflags & flag::interrupt) != 0);
+    }
     StepResult step();
     Delivery deliver_watched(const Event& event);
+    bool has_debug_work() const { return debug_held_ || debug_due_ != 0 || vcpu_.has_breakpoints(); }
+    /// Neither breakpoints nor single-stepping have to be thought of.
+    bool is_plain() const { return !has_debug_work() && (vcpu_.rflags & flag::tf) == 0; }
     bool raises_debug_before();
     void finish_instruction(bool single_step);
     void raise_debug_trap();
     bool is_dense_at(std::uint32_t linear);
-    bool goes_native() { return runs_natively() && interpret_on_ == 0 && !is_dense_at(linear_ip()); }
+    static bool is_dense(const CodePage& page, std::size_t offset);
+    DecodedInstruction* decoded_here();
+    bool goes_native();
+    void look_at_page(std::uint32_t page);
+    DecodedInstruction* decode_here(std::uint32_t offset);
     void inject(const Event& event);
     void inject_fault(const Fault& fault);
     void note_event(std::uint8_t vector);
@@ -164,6 +181,7 @@ private:
     std::vector<std::uint8_t> input_;  ///< read and not yet taken by the serial port
     Statistics statistics_;
     std::optional<RunOutcome> outcome_;
+    HostClock clock_;
     Nanoseconds started_ = 0;
     Nanoseconds kick_due_ = kNever;
     Nanoseconds input_due_ = 0;    ///< when to look for serial input next
@@ -178,6 +196,14 @@ private:
         std::uint32_t address = 0, instruction = 0;
         bool write = false, waits = false;
     } given_fault_;
+    /// The page of code that was interpreted last, as long as neither the virtual TLB nor the pages of code have changed.
+    struct InterpretedPage {
+        std::uint32_t page = VirtualTlb::kPages;
+        std::uint64_t tlb_changes = 0, code_changes = 0;
+        bool user = false;                    ///< user code may fetch from it
+        const CodePage* code = nullptr;       ///< null: none that instructions could be kept for
+        DecodedPage* decoded = nullptr;
+    } here_;
     unsigned interpret_on_ = 0;    ///< so many instructions more are interpreted, since sensitive ones come in groups
     unsigned user_faults_ = 0;     ///< accesses of user code beyond its segments that were allowed to it
     bool stepping_over_ = false;   ///< one instruction runs natively under the trap flag, for the monitor

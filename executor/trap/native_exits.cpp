@@ -214,67 +214,6 @@ void Machine::leave_stub() {
     if (const auto place = plan_.locate(static_cast<std::uint32_t>(vcpu_.rip))) vcpu_.rip = place->guest;
 }
 
-void Machine::interpret_one() {
-    // Behind a sensitive instruction there is often another one, further on than density looks: code of entries and exits.
-    constexpr unsigned kGroup = 14;
-    ++statistics_.interpreted;
-    if (interpret_on_ != 0) --interpret_on_;
-    const bool counted = std::exchange(in_site_, false);
-    if (const CodePage* page = mmu_->code_at(linear_ip()); page != nullptr && page->sensitive[linear_ip() % kPageBytes]) {
-        if (!in_hypercall_) interpret_on_ = kGroup;
-        if (!counted) ++site_tally(linear_ip()).arrivals[static_cast<std::size_t>(Arrival::interpreted)].count;
-    }
-    if (raises_debug_before()) return;
-    const bool single_step = (vcpu_.rflags & flag::tf) != 0, interrupts = (vcpu_.rflags & flag::interrupt) != 0;
-    const StepResult result = step();
-    switch (result.step) {
-        case Step::fault:
-            if (result.fault.after_task_switch && result.fault.vector == Vector::debug)
-                inject({.kind = EventKind::trap, .vector = static_cast<std::uint8_t>(Vector::debug)});
-            else
-                inject_fault(result.fault);
-            return;
-        case Step::trap:
-            // INT1 is no software interrupt but raises #DB as a trap.
-            if (result.software_vector)
-                inject({.kind = EventKind::software_interrupt, .vector = *result.software_vector, .instruction_length = result.length});
-            else
-                inject({.kind = EventKind::trap, .vector = static_cast<std::uint8_t>(Vector::debug)});
-            return;
-        case Step::not_here:
-            interpret_on_ = 0;
-            if (native_vector_ != 0) {
-                // Only the processor knows the instruction, and it has said what it thinks of it.
-                const auto vector = static_cast<Vector>(native_vector_);
-                const bool has_code = vector == Vector::general_protection || vector == Vector::stack_fault || vector == Vector::not_present;
-                inject_fault({vector, has_code ? std::optional<std::uint32_t>(native_error_code_) : std::nullopt, 0});
-                return;
-            }
-            if (!refused_access_ || mmu_->open_for_step(*refused_access_, linear_ip())) {
-                // Inside the window of a patch the copy has other bytes.
-                mmu_->withdraw_overlays_at(linear_ip());
-                stepping_over_ = true;
-                step_traps_ = single_step;
-                if (runs_natively()) return enter_natively();
-                stepping_over_ = false;
-            }
-            {
-                std::array<std::uint8_t, 15> bytes{};
-                (void)mmu_->fetch(linear_ip(), bytes.data(), bytes.size(), Privilege::supervisor);
-                end(Ending::unsupported, fmt::format("no way to run the instruction {:02x} at {:#x} {}", fmt::join(bytes, " "), linear_ip(),
-                                                     refused_access_ ? "on what is no RAM" : "in this mode"));
-            }
-            return;
-        case Step::halt:
-        case Step::done: break;
-    }
-    native_vector_ = 0;
-    stepping_over_ = false;
-    // MOV SS and POP SS hold debug exceptions back too, STI (which has just switched interrupts on) does not.
-    debug_held_ = vcpu_.interrupt_shadow && interrupts == ((vcpu_.rflags & flag::interrupt) != 0);
-    finish_instruction(single_step);
-}
-
 void Machine::note_event(std::uint8_t vector) {
     ++events_;
     ++statistics_.delivered[vector];

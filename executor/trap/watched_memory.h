@@ -18,14 +18,14 @@ public:
     /// An access to a port has been made.
     void note_port(std::uint16_t port, unsigned size) { met_ |= conditions_.at_access(WatchedAccess::port, port, size); }
 
-    MaybeFault read(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) override {
+    MaybeFault read_any(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) override {
         return note(WatchedAccess::read, linear, size, memory_.read(linear, to, size, privilege));
     }
-    MaybeFault write(std::uint64_t linear, const void* from, std::size_t size, Privilege privilege) override {
+    MaybeFault write_any(std::uint64_t linear, const void* from, std::size_t size, Privilege privilege) override {
         return note(WatchedAccess::write, linear, size, memory_.write(linear, from, size, privilege));
     }
     MaybeFault fetch(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) override { return memory_.fetch(linear, to, size, privilege); }
-    MaybeFault check_write(std::uint64_t linear, std::size_t size, Privilege privilege) override { return memory_.check_write(linear, size, privilege); }
+    MaybeFault check_write_any(std::uint64_t linear, std::size_t size, Privilege privilege) override { return memory_.check_write(linear, size, privilege); }
     void task_switched(std::uint64_t old_cr0, std::uint64_t old_cr3) override { memory_.task_switched(old_cr0, old_cr3); }
 
 private:

@@ -55,19 +55,19 @@ class PlainMemory final : public LinearMemory {
 public:
     Space space;
     std::vector<Range> written;
-    MaybeFault read(std::uint64_t linear, void* to, std::size_t size, Privilege) override {
+    MaybeFault read_any(std::uint64_t linear, void* to, std::size_t size, Privilege) override {
         if (!Space::is_readable(linear, size)) return Fault::page_fault(0, linear);
         std::memcpy(to, space.bytes.data() + linear, size);
         return {};
     }
-    MaybeFault write(std::uint64_t linear, const void* from, std::size_t size, Privilege) override {
+    MaybeFault write_any(std::uint64_t linear, const void* from, std::size_t size, Privilege) override {
         if (!Space::is_writable(linear, size)) return Fault::page_fault(2, linear);
         std::memcpy(space.bytes.data() + linear, from, size);
         written.push_back({static_cast<std::uint32_t>(linear), static_cast<std::uint32_t>(size)});
         return {};
     }
     MaybeFault fetch(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) override { return read(linear, to, size, privilege); }
-    MaybeFault check_write(std::uint64_t linear, std::size_t size, Privilege) override {
+    MaybeFault check_write_any(std::uint64_t linear, std::size_t size, Privilege) override {
         if (Space::is_writable(linear, size)) return {};
         return Fault::page_fault(2, linear);
     }

@@ -21,20 +21,20 @@ public:
     std::map<std::uint64_t, Page> pages;  ///< by page number, only where a page is not plain
     unsigned reads = 0, writes = 0, checks = 0, task_switches = 0;
 
-    MaybeFault read(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) override {
+    MaybeFault read_any(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) override {
         ++reads;
         if (MaybeFault fault = check(linear, size, privilege, false)) return fault;
         std::memcpy(to, &bytes[linear], size);
         return {};
     }
-    MaybeFault write(std::uint64_t linear, const void* from, std::size_t size, Privilege privilege) override {
+    MaybeFault write_any(std::uint64_t linear, const void* from, std::size_t size, Privilege privilege) override {
         ++writes;
         if (MaybeFault fault = check(linear, size, privilege, true)) return fault;
         std::memcpy(&bytes[linear], from, size);
         return {};
     }
     MaybeFault fetch(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) override { return read(linear, to, size, privilege); }
-    MaybeFault check_write(std::uint64_t linear, std::size_t size, Privilege privilege) override {
+    MaybeFault check_write_any(std::uint64_t linear, std::size_t size, Privilege privilege) override {
         ++checks;
         return check(linear, size, privilege, true);
     }

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Instructions of a page of code as the interpreter has decoded them once: what is interpreted is mostly the same few entries and
+// exits of a kernel, over and over.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "executor/cpu/instruction.h"
+#include "executor/mmu/guest_memory.h"
+#include "executor/trap/statistics.h"
+
+namespace trapline::executor {
+
+struct DecodedInstruction {
+    Instruction instruction;
+    SiteTally* tally = nullptr;  ///< of a sensitive instruction that has been counted once
+    bool sensitive = false;      ///< begins a sensitive instruction
+    bool dense = false;          ///< see Machine::is_dense_at
+};
+
+/// Belongs to 32-bit code whose bytes have not changed since.
+class DecodedPage {
+public:
+    /// The instruction that has been added at an offset of the page, null without. Holds until one is added.
+    DecodedInstruction* find(std::uint32_t offset) {
+        const std::uint16_t place = places_[offset];
+        return place != 0 ? &instructions_[place - 1u] : nullptr;
+    }
+    DecodedInstruction& add(std::uint32_t offset, const DecodedInstruction& instruction) {
+        instructions_.push_back(instruction);
+        places_[offset] = static_cast<std::uint16_t>(instructions_.size());
+        return instructions_.back();
+    }
+
+private:
+    std::array<std::uint16_t, kPageBytes> places_{};  ///< by offset: index + 1
+    std::vector<DecodedInstruction> instructions_;
+};
+
+}  // namespace trapline::executor

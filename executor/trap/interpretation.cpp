@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is interpreted, how long, and what comes of it.
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "executor/cpu/execution.h"
+#include "executor/trap/machine.h"
+
+namespace trapline::executor {
+namespace {
+
+constexpr unsigned kInterpretedAtOnce = 256;  // instructions between looks at the devices in code that cannot run natively
+// Behind a sensitive instruction there is often another one, further on than density looks: code of entries and exits.
+constexpr unsigned kGroup = 14;
+
+}  // namespace
+
+/// Whether a sensitive instruction stands here or a little further on: then going native and coming back costs more than
+/// interpreting what lies between, even where a patch makes the way short. What lies inside a patch cannot be entered at all.
+bool Machine::is_dense(const CodePage& page, std::size_t offset) {
+    constexpr std::size_t kAhead = 16;  // bytes
+    if (page.sensitive[offset] || page.inside[offset]) return true;
+    return page.sensitive._Find_next(offset) <= offset + kAhead;
+}
+
+bool Machine::is_dense_at(std::uint32_t linear) {
+    const CodePage* const page = mmu_->code_at(linear);
+    return page != nullptr && is_dense(*page, linear % kPageBytes);
+}
+
+/// The instruction at CS:RIP where it has been decoded before or can be kept: 32-bit code, on a page that has been run and that the
+/// virtual TLB leads to. Holds until something else is decoded or the page changes.
+inline DecodedInstruction* Machine::decoded_here() {
+    const std::uint32_t linear = linear_ip(), page = linear / kPageBytes, offset = linear % kPageBytes;
+    if (page != here_.page || tlb_.changes() != here_.tlb_changes || code_->changes() != here_.code_changes) [[unlikely]] look_at_page(page);
+    if (here_.decoded == nullptr || (vcpu_.cpl == 3 && !here_.user) || !vcpu_.cs().big) return nullptr;
+    DecodedInstruction* known = here_.decoded->find(offset);
+    if (known == nullptr) [[unlikely]] known = decode_here(offset);
+    if (known == nullptr || static_cast<std::uint32_t>(vcpu_.rip) + std::uint64_t{known->instruction.length} - 1 > vcpu_.cs().limit) return nullptr;
+    return known;
+}
+
+void Machine::look_at_page(std::uint32_t page) {
+    const MappedPage mapped = tlb_.find(page);
+    here_ = {.page = page, .tlb_changes = tlb_.changes(), .code_changes = code_->changes(), .user = mapped.user};
+    if (mapped.present) here_.code = code_->find(mapped.frame);
+    if (here_.code != nullptr) here_.decoded = &code_->decoded(*here_.code);
+}
+
+DecodedInstruction* Machine::decode_here(std::uint32_t offset) {
+    DecodedInstruction fresh;
+    const std::span bytes(code_->original_of(*here_.code), kPageBytes);
+    if (decode(bytes.subspan(offset), true, fresh.instruction) != Decoding::done) return nullptr;
+    fresh.sensitive = here_.code->sensitive[offset];
+    fresh.dense = is_dense(*here_.code, offset);
+    return &here_.decoded->add(offset, fresh);
+}
+
+bool Machine::goes_native() {
+    if (interpret_on_ != 0 || !runs_natively()) return false;
+    const DecodedInstruction* const known = decoded_here();
+    return known != nullptr ? !known->dense : !is_dense_at(linear_ip());
+}
+
+/// Counts an instruction that is about to be interpreted; `known` may be null.
+inline void Machine::count_interpreted(DecodedInstruction* known) {
+    ++statistics_.interpreted;
+    if (interpret_on_ != 0) --interpret_on_;
+    const bool counted = std::exchange(in_site_, false);
+    bool sensitive = false;
+    if (known != nullptr) {
+        sensitive = known->sensitive;
+    } else if (const CodePage* page = mmu_->code_at(linear_ip())) {
+        sensitive = page->sensitive[linear_ip() % kPageBytes];
+    }
+    if (!sensitive) return;
+    if (!in_hypercall_) interpret_on_ = kGroup;
+    if (!counted) ++tally_here(known).arrivals[static_cast<std::size_t>(Arrival::interpreted)].count;
+}
+
+/// The counts of the instruction at CS:RIP, which is kept with what is known of it.
+SiteTally& Machine::tally_here(DecodedInstruction* known) {
+    const std::uint32_t linear = linear_ip();
+    if (known == nullptr) return site_tally(linear);
+    if (known->tally == nullptr || known->tally->linear != linear) known->tally = &site_tally(linear);
+    return *known->tally;
+}
+
+/// Interprets as long as that is better than to go native, and nothing is due.
+void Machine::interpret_run() {
+    unsigned done = 0;
+    while (done < kInterpretedAtOnce && !outcome_ && !vcpu_.halted && !takes_interrupt()) {
+        if (done != 0 && goes_native()) return;
+        const unsigned known = is_plain() && !stepping_over_ ? interpret_known(kInterpretedAtOnce - done) : 0;
+        if (known == 0) interpret_one();
+        done += known != 0 ? known : 1;
+    }
+}
+
+/// The short way for instructions that have been decoded before, without debug exceptions to look for. Comes back when there is
+/// something else to do. Gives how many it was.
+unsigned Machine::interpret_known(unsigned most) {
+    for (unsigned done = 0; done < most;) {
+        DecodedInstruction* const known = decoded_here();
+        if (known == nullptr || (done != 0 && interpret_on_ == 0 && !known->dense && runs_natively())) return done;
+        count_interpreted(known);
+        const bool sensitive = known->sensitive, interrupts = (vcpu_.rflags & flag::interrupt) != 0;
+        const std::uint64_t resume = vcpu_.rflags & flag::rf;
+        Execution x(known->instruction, vcpu_, *mmu_, *this);
+        vcpu_.rflags &= ~flag::rf;
+        const Step step = x.handler(x);
+        ++done;
+        if (step != Step::done || x.again) {
+            take_result(conclude(x, step, resume), false, interrupts);
+            return done;
+        }
+        vcpu_.interrupt_shadow = x.shadow;
+        vcpu_.rip = x.next;
+        native_vector_ = 0;
+        if (takes_interrupt()) return done;
+        // Only a sensitive instruction changes these.
+        if (!sensitive) continue;
+        debug_held_ = is_debug_held(interrupts);
+        if (outcome_ || vcpu_.halted || !is_plain()) return done;
+    }
+    return most;
+}
+
+void Machine::interpret_one() {
+    count_interpreted(decoded_here());
+    if (has_debug_work() && raises_debug_before()) return;
+    const bool single_step = (vcpu_.rflags & flag::tf) != 0, interrupts = (vcpu_.rflags & flag::interrupt) != 0;
+    take_result(step(), single_step, interrupts);
+}
+
+/// What becomes of an instruction that began with these TF and IF.
+void Machine::take_result(const StepResult& result, bool single_step, bool interrupts) {
+    switch (result.step) {
+        case Step::fault:
+            if (result.fault.after_task_switch && result.fault.vector == Vector::debug)
+                inject({.kind = EventKind::trap, .vector = static_cast<std::uint8_t>(Vector::debug)});
+            else
+                inject_fault(result.fault);
+            return;
+        case Step::trap:
+            // INT1 is no software interrupt but raises #DB as a trap.
+            if (result.software_vector)
+                inject({.kind = EventKind::software_interrupt, .vector = *result.software_vector, .instruction_length = result.length});
+            else
+                inject({.kind = EventKind::trap, .vector = static_cast<std::uint8_t>(Vector::debug)});
+            return;
+        case Step::not_here:
+            interpret_on_ = 0;
+            if (native_vector_ != 0) {
+                // Only the processor knows the instruction, and it has said what it thinks of it.
+                const auto vector = static_cast<Vector>(native_vector_);
+                const bool has_code = vector == Vector::general_protection || vector == Vector::stack_fault || vector == Vector::not_present;
+                inject_fault({vector, has_code ? std::optional<std::uint32_t>(native_error_code_) : std::nullopt, 0});
+                return;
+            }
+            if (!refused_access_ || mmu_->open_for_step(*refused_access_, linear_ip())) {
+                // Inside the window of a patch the copy has other bytes.
+                mmu_->withdraw_overlays_at(linear_ip());
+                stepping_over_ = true;
+                step_traps_ = single_step;
+                if (runs_natively()) return enter_natively();
+                stepping_over_ = false;
+            }
+            {
+                std::array<std::uint8_t, 15> bytes{};
+                (void)mmu_->fetch(linear_ip(), bytes.data(), bytes.size(), Privilege::supervisor);
+                end(Ending::unsupported, fmt::format("no way to run the instruction {:02x} at {:#x} {}", fmt::join(bytes, " "), linear_ip(),
+                                                     refused_access_ ? "on what is no RAM" : "in this mode"));
+            }
+            return;
+        case Step::halt:
+        case Step::done: break;
+    }
+    native_vector_ = 0;
+    stepping_over_ = false;
+    debug_held_ = is_debug_held(interrupts);
+    if (single_step || debug_due_ != 0) finish_instruction(single_step);
+}
+
+
+}  // namespace trapline::executor
