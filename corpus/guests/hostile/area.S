@@ -84,6 +84,7 @@ gate_ring3:
     in_ring $3, $call_gate
     pass
 call_gate:
+    run_natively
     movl $0x12345, CALL_SITE                 // no plan has so many
     hidden_far_jump GATE
 gate_middle:
