@@ -4,12 +4,11 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
+#include <optional>
 #include <set>
 
-#include "classify/theorem.h"
 #include "cli/scan_images.h"
-#include "patch/abi_distance.h"
+#include "cli/scan_report.h"
 #include "reports/patchlist_csv.h"
 #include "reports/plan_json.h"
 #include "reports/report_html.h"
@@ -26,9 +25,6 @@ struct Options {
     std::string directory = "trapline-audit";
     std::string fail_on;
 };
-
-/// The interface that every audit measures the distance to.
-constexpr std::string_view kPort = "xen-pv";
 
 /// Totals over a batch: a package holds thousands of modules, and a summary of each would bury the kernel's.
 struct Totals {
@@ -48,20 +44,10 @@ std::filesystem::path folder_for(const std::string& directory, const std::string
     return std::filesystem::path(directory) / name;
 }
 
-std::string verdict_text(const classify::Verdict& verdict) {
-    std::string modes;
-    for (Mode mode : kAllModes)
-        if (verdict.modes.contains(mode)) modes += (modes.empty() ? "" : ", ") + std::string(to_string(mode));
-    std::string text = fmt::format("Asked of every form that the database lists for the modes of this image's code ({}), under {}.", modes, verdict.profile->id);
-    for (const classify::TheoremAnswer& answer : verdict.theorems)
-        text += fmt::format("\n\nTheorem {}: {}. Here the condition {}: {}.", answer.theorem, answer.statement, answer.met ? "holds" : "is not met", answer.why);
-    return text;
-}
-
 class Auditor {
 public:
     Auditor(const Options& options, const isa::Database& database, const classify::TagTable& tags)
-        : options_(options), database_(database), tags_(tags) {}
+        : options_(options), commentary_(database, tags) {}
 
     void add(const ScanDocument& scan, const PlanDocument& plan) {
         const auto critical = static_cast<std::size_t>(std::count_if(scan.findings.begin(), scan.findings.end(), [](const Finding& f) { return f.critical; }));
@@ -78,9 +64,8 @@ public:
             return;
         }
         const std::filesystem::path folder = folder_for(options_.directory, scan.image, taken_);
-        const isa::Abi* port = database_.find_abi(kPort);
-        const AbiDistance distance = port == nullptr ? AbiDistance{} : patch::measure_abi_distance(scan, database_, *port);
-        const AbiDistance* const shown = port == nullptr ? nullptr : &distance;
+        const std::optional<AbiDistance> distance = commentary_.distance_of(scan);
+        const AbiDistance* const shown = distance ? &*distance : nullptr;
         const bool written = write(folder, scan, plan, shown);
         if (!scan.relocatable || totals_.images == 1) last_ = reports::render_summary(scan, &plan, {use_colour(), 12, shown});
         const std::filesystem::path report = written ? folder / "report.html" : std::filesystem::path();
@@ -114,7 +99,7 @@ private:
         }
         bool written = true;
         reports::ReportExtras extras;
-        extras.verdict_text = verdict_of(scan);
+        extras.verdict_text = commentary_.verdict_of(scan);
         extras.distance = distance;
         const auto put = [&](const char* name, const std::string& text) {
             const Status status = write_output((folder / name).string(), text);
@@ -125,18 +110,8 @@ private:
         put("plan.json", reports::render_plan_json(plan));
         put("patchlist.csv", reports::collect([&](const reports::Sink& sink) { reports::write_patchlist_csv(plan, sink); }));
         put("findings.sarif", reports::render_sarif(scan));
-        put("report.html", reports::render_report_html(scan, &plan, extras));
+        put("report.html", reports::render_report_html({&scan, &plan, {}}, extras));
         return written;
-    }
-    /// The theorems for the modes that the image's code runs in, not for all that the profile has.
-    const std::string& verdict_of(const ScanDocument& scan) {
-        ModeSet modes;
-        for (const Finding& finding : scan.findings)
-            if (const auto mode = parse_mode(finding.decode_mode)) modes.insert(*mode);
-        if (modes.bits == 0) modes.insert(scan.architecture == "x86_64" ? Mode::long64 : Mode::protected32);
-        std::string& text = verdicts_[modes.bits];
-        if (text.empty()) text = verdict_text(classify::judge(database_, tags_, modes));
-        return text;
     }
     void note(const Error& error) {
         print_error(error);
@@ -144,9 +119,7 @@ private:
     }
 
     const Options& options_;
-    const isa::Database& database_;
-    const classify::TagTable& tags_;
-    std::map<std::uint8_t, std::string> verdicts_;  // by the bits of a ModeSet
+    ScanCommentary commentary_;
     std::set<std::string> taken_;
     std::string last_;
     std::filesystem::path module_report_;

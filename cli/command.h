@@ -78,6 +78,7 @@ Run add_audit(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_plan(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_patch(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_verify(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
+Run add_report(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_corpus(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_doctor(CLI::App& app, const GlobalOptions& global, CLI::App*& command);
 Run add_run(CLI::App& app, const GlobalOptions& global, CLI::App*& command);

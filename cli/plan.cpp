@@ -12,6 +12,8 @@
 #include "reports/plan_include.h"
 #include "reports/plan_json.h"
 #include "reports/plan_text.h"
+#include "reports/run_tally.h"
+#include "reports/text_encoding.h"
 
 namespace trapline::cli {
 
@@ -29,7 +31,7 @@ struct Options {
 /// What the plan is made from besides the image.
 struct Inputs {
     patch::PlanOptions plan;
-    std::string measured_sha256;  ///< of the image that the execution counts are of; empty without them
+    std::optional<reports::ExecutionCounts> measured;
 };
 
 // Statistics and calibrations are small; what is larger was named by mistake.
@@ -50,10 +52,23 @@ Result<Inputs> read_inputs(const Options& options) {
         if (!text) return tl::unexpected(text.error());
         auto counts = reports::parse_execution_counts(*text, options.profile_data);
         if (!counts) return tl::unexpected(counts.error());
-        inputs.plan.executions = std::move(counts->executions);
-        inputs.measured_sha256 = std::move(counts->sha256);
+        inputs.plan.executions = counts->executions;
+        inputs.measured = std::move(*counts);
     }
     return inputs;
+}
+
+/// Says how much of a profile is of the plan's sites: what is not has no part in the plan.
+std::string describe_profile(const reports::ExecutionCounts& counts, const PlanDocument& plan) {
+    std::uint64_t sites = 0, executions = 0;
+    for (const PlannedSite& site : plan.sites) {
+        sites += site.executions != 0 ? 1 : 0;
+        executions = reports::saturating_sum(executions, site.executions);
+    }
+    std::string text = fmt::format("profile data: {} of {} sites that ran are in the plan, with {} of {} executions", reports::grouped(sites), reports::grouped(counts.sites),
+                                   reports::grouped(executions), reports::grouped(counts.total));
+    if (sites < counts.sites) text += "; the others are code of programs, modules or the decompressor, or code that the guest rewrote";
+    return text;
 }
 
 std::string render(const PlanDocument& plan, const std::string& format) {
@@ -90,10 +105,12 @@ int run(const Options& options, const GlobalOptions& global) {
     };
     if (!second.empty())
         refuse(ErrorCode::refused, "found several images, expected one: a plan is for one file (`trapline audit` plans all of them)", second);
-    else if (plan && !inputs->measured_sha256.empty() && inputs->measured_sha256 != plan->sha256)
-        refuse(ErrorCode::inconsistent, fmt::format("found counts for the image with sha256 {}, expected {}", inputs->measured_sha256, plan->sha256), options.profile_data);
+    else if (plan && inputs->measured && !inputs->measured->sha256.empty() && inputs->measured->sha256 != plan->sha256)
+        refuse(ErrorCode::inconsistent, fmt::format("found counts for the image with sha256 {}, expected {}", inputs->measured->sha256, plan->sha256), options.profile_data);
     // A plan of half an image, or one that was told of another, must not look like a whole one.
     if (result != kDone || !plan) return result;
+    if (inputs->measured) plan->notes.push_back(describe_profile(*inputs->measured, *plan));
+    if (inputs->measured && !global.quiet) fmt::print(stderr, "trapline: {}\n", plan->notes.back());
     if (const Status status = write_output(options.output, render(*plan, options.format)); !status) {
         print_error(status.error());
         return exit_code(status.error());
@@ -111,7 +128,7 @@ Run add_plan(CLI::App& app, const GlobalOptions& global, CLI::App*& command) {
     command->add_option("--abi", options->abi, "hypercall interface to plan for (trapline isa list --abis)")->type_name("NAME")->capture_default_str();
     command->add_option("--technique", options->technique, "code for every site that is worth more than a trap, or only for what must have it and what the profile shows hot")
         ->type_name("hypercall|auto")->capture_default_str()->check(CLI::IsMember({"hypercall", "auto"}).description(""));
-    command->add_option("--profile-data", options->profile_data, "how often each site ran: statistics of `trapline run --stats`")->type_name("STATS");
+    command->add_option("--profile-data", options->profile_data, "how often each site ran: statistics of `trapline run --stats`, or part, address and executions by another counter; hot sites choose first, places that are no sites of the plan are counted and said")->type_name("STATS");
     command->add_option("--calibration", options->calibration, "what events cost on the host that will run it, for the estimates")->type_name("FILE");
     command->add_option("--format", options->format, "the document, a list for people, a table, or a text that GNU as includes")
         ->type_name("json|text|csv|include")->capture_default_str()->check(CLI::IsMember({"json", "text", "csv", "include"}).description(""));

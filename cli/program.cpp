@@ -53,7 +53,7 @@ int run_program(int argc, const char* const* argv) {
             Run run;
         };
         std::vector<Registered> commands;
-        for (AddCommand add : {add_audit, add_scan, add_classify, add_isa, add_verdict, add_plan, add_patch, add_verify, add_run, add_corpus, add_doctor, add_verify_isa, add_manual}) {
+        for (AddCommand add : {add_audit, add_scan, add_classify, add_isa, add_verdict, add_plan, add_patch, add_verify, add_run, add_report, add_corpus, add_doctor, add_verify_isa, add_manual}) {
             CLI::App* command = nullptr;
             Run run = add(app, global, command);
             commands.push_back({command, std::move(run)});

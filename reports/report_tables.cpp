@@ -4,61 +4,31 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <initializer_list>
 #include <string_view>
 
+#include "reports/markup.h"
 #include "reports/technique_table.h"
 #include "reports/text_encoding.h"
 
 namespace trapline::reports {
-namespace {
-
-struct Column {
-    std::string_view title;
-    bool number = false;
-};
-
-/// Opens a table in a box of its own that scrolls sideways where the page is too narrow for it.
-std::string open_table(std::string_view caption, std::initializer_list<Column> columns) {
-    std::string out = fmt::format("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{0}\"><table><caption class=\"hidden\">{0}</caption><thead><tr>", caption);
-    for (const Column& column : columns) out += fmt::format("<th scope=\"col\"{}>{}</th>", column.number ? " class=\"number\"" : "", column.title);
-    return out + "</tr></thead><tbody>\n";
-}
-constexpr std::string_view kCloseTable = "</tbody></table></div>\n";
-
-std::string number_cell(std::uint64_t count, std::string_view css_class = "") {
-    return fmt::format("<td class=\"number{}{}{}\">{}</td>", css_class.empty() ? "" : " ", css_class, count == 0 ? " zero" : "", grouped(count));
-}
-std::string row_head(std::string_view text, bool code = true) {
-    const std::string_view open = code ? "<code>" : "", close = code ? "</code>" : "";
-    return fmt::format("<th scope=\"row\">{}{}{}</th>", open, html_text(text), close);
-}
-std::string_view plural(std::uint64_t count) { return count == 1 ? "" : "s"; }
-
-std::string fact(std::string_view name, std::string_view value, bool code = false) {
-    if (value.empty()) return {};
-    const std::string_view open = code ? "<code>" : "", close = code ? "</code>" : "";
-    return fmt::format("<div><dt>{}</dt><dd>{}{}{}</dd></div>\n", html_text(name), open, html_text(value), close);
+std::string render_cards(const ScanDocument& scan, const Tally& counts) {
+    std::string out = card(counts.critical.total() == 0 ? "good" : "bad", grouped(counts.critical.total()), fmt::format("critical site{}", plural(counts.critical.total())));
+    out += card("", grouped(counts.functions.size()), fmt::format("function{} with a critical site", plural(counts.functions.size())));
+    out += card("", grouped(counts.sets.critical.forms), fmt::format("critical instruction form{}", plural(counts.sets.critical.forms)));
+    out += card("", grouped(counts.sets.privileged.sites), fmt::format("site{} that trap{}", plural(counts.sets.privileged.sites), counts.sets.privileged.sites == 1 ? "s" : ""));
+    return out + card(scan.overrides == 0 ? "good" : "bad", grouped(scan.overrides), fmt::format("tag{} forced by hand", plural(scan.overrides)));
 }
 
-std::string card(std::string_view css_class, std::uint64_t count, std::string_view label) {
-    return fmt::format("<li class=\"{}\"><b>{}</b><span>{}</span></li>\n", css_class, grouped(count), label);
-}
-
-}  // namespace
-
-std::string render_cards(const ScanDocument& scan, const PlanDocument* plan, const Tally& counts) {
-    std::string out = "<ul class=\"cards\">\n";
-    out += card(counts.critical.total() == 0 ? "good" : "bad", counts.critical.total(), fmt::format("critical site{}", plural(counts.critical.total())));
-    out += card("", counts.functions.size(), fmt::format("function{} with a critical site", plural(counts.functions.size())));
-    out += card("", counts.sets.critical.forms, fmt::format("critical instruction form{}", plural(counts.sets.critical.forms)));
-    out += card("", counts.sets.privileged.sites, fmt::format("site{} that trap{}", plural(counts.sets.privileged.sites), counts.sets.privileged.sites == 1 ? "s" : ""));
-    if (plan != nullptr) {
-        const PlanTally planned = tally(*plan);
-        out += card(planned.left_critical == 0 ? "good" : "bad", planned.left_critical, fmt::format("critical site{} left without a technique", plural(planned.left_critical)));
+std::string render_plan_cards(const PlanDocument& plan, bool alone) {
+    const PlanTally planned = tally(plan);
+    std::string out;
+    if (alone) {
+        out += card("", grouped(plan.sites.size()), fmt::format("site{}", plural(plan.sites.size())));
+        out += card("", grouped(planned.critical), "of them critical");
+        out += card("", grouped(plan.patches.size()), plan.patches.size() == 1 ? "patch" : "patches");
+        out += card("", grouped(plan.stubs.size()), fmt::format("stub{}", plural(plan.stubs.size())));
     }
-    out += card(scan.overrides == 0 ? "good" : "bad", scan.overrides, fmt::format("tag{} forced by hand", plural(scan.overrides)));
-    return out + "</ul>\n";
+    return out + card(planned.left_critical == 0 ? "good" : "bad", grouped(planned.left_critical), fmt::format("critical site{} left without a technique", plural(planned.left_critical)));
 }
 
 std::string render_facts(const ScanDocument& scan, const ReportExtras& extras) {
@@ -81,6 +51,26 @@ std::string render_facts(const ScanDocument& scan, const ReportExtras& extras) {
     out += fact("Database", scan.database_version, true);
     out += fact("Program", scan.program_version.empty() ? "" : "trapline " + scan.program_version);
     for (const auto& [name, value] : extras.facts) out += fact(name, value);
+    return out + "</dl>\n";
+}
+
+std::string render_plan_facts(const PlanDocument& plan) {
+    std::string ranges;
+    for (const ReservedRange& range : plan.reserved)
+        ranges += fmt::format("{}{} {} to {}", ranges.empty() ? "" : ", ", range.what, hex_address(range.begin), hex_address(range.end));
+    std::string parts;
+    for (const PlanImage& part : plan.parts)
+        parts += fmt::format("{}{}{}{}, {}", parts.empty() ? "" : "; ", part.part, part.part.empty() ? "" : ": ", part.architecture, readable_size(part.size));
+    std::string out = "<dl class=\"facts\">\n";
+    out += fact("Interface", plan.abi + (plan.abi_version.empty() ? "" : " " + plan.abi_version));
+    out += fact("Technique", plan.technique);
+    out += fact("Parts", parts);
+    out += fact("SHA-256", plan.sha256, true);
+    out += fact("Build id", plan.build_id, true);
+    out += fact("Profile", plan.profile);
+    out += fact("Reserved", ranges);
+    out += fact("Database", plan.database_version, true);
+    out += fact("Program", plan.program_version.empty() ? "" : "trapline " + plan.program_version);
     return out + "</dl>\n";
 }
 
@@ -238,13 +228,12 @@ std::string render_disagreements(const Tally& counts) {
     return out;
 }
 
-std::string render_notes(const ScanDocument& scan) {
-    if (scan.notes.empty()) return {};
+std::string render_notes(const std::vector<std::string>& notes) {
     constexpr std::size_t kNotes = 200;
-    std::string out = "<section aria-labelledby=\"notes\"><h2 id=\"notes\">Notes: what could not be understood</h2><ul>\n";
-    for (std::size_t i = 0; i < scan.notes.size() && i < kNotes; ++i) out += "<li>" + html_text(scan.notes[i]) + "</li>\n";
-    if (scan.notes.size() > kNotes) out += fmt::format("<li>{} more are in scan.json.</li>\n", scan.notes.size() - kNotes);
-    return out + "</ul></section>\n";
+    std::string out = "<ul>\n";
+    for (std::size_t i = 0; i < notes.size() && i < kNotes; ++i) out += "<li>" + html_text(notes[i]) + "</li>\n";
+    if (notes.size() > kNotes) out += fmt::format("<li>{} more are in the document.</li>\n", notes.size() - kNotes);
+    return out + "</ul>\n";
 }
 
 }  // namespace trapline::reports

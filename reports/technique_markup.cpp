@@ -2,25 +2,17 @@
 // The technique table as markup; every text that is not a literal goes through html_text.
 #include <fmt/format.h>
 
+#include "reports/markup.h"
 #include "reports/technique_table.h"
 #include "reports/text_encoding.h"
 
 namespace trapline::reports {
 namespace {
 
-std::string number_cell(std::uint64_t count) { return fmt::format("<td class=\"number{}\">{}</td>", count == 0 ? " zero" : "", grouped(count)); }
-std::string share_cell(std::uint64_t part, std::uint64_t whole) { return fmt::format("<td class=\"number\">{}</td>", html_text(percentage(part, whole))); }
-
-std::string open_table(std::string_view caption, std::string_view heads) {
-    return fmt::format("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{0}\"><table><caption class=\"hidden\">{0}</caption><thead><tr>{1}</tr></thead><tbody>\n",
-                       caption, heads);
-}
-constexpr std::string_view kCloseTable = "</tbody></table></div>\n";
+std::string share_cell(std::uint64_t part, std::uint64_t whole) { return figure_cell(percentage(part, whole)); }
 
 std::string technique_rows(const PartTechniques& part) {
-    std::string out = open_table("Sites by technique", "<th scope=\"col\">Technique</th><th scope=\"col\" class=\"number\">Sites</th><th scope=\"col\" class=\"number\">%</th>"
-                                                       "<th scope=\"col\" class=\"number\">Critical</th><th scope=\"col\" class=\"number\">%</th>"
-                                                       "<th scope=\"col\" class=\"number\">IF-related</th><th scope=\"col\" class=\"number\">%</th>");
+    std::string out = open_table("Sites by technique", {{"Technique"}, {"Sites", true}, {"%", true}, {"Critical", true}, {"%", true}, {"IF-related", true}, {"%", true}});
     const auto row = [&](std::string_view name, std::uint64_t sites, std::uint64_t critical, std::uint64_t related) {
         out += fmt::format("<tr><th scope=\"row\">{}</th>{}{}{}{}{}{}</tr>\n", name, number_cell(sites), share_cell(sites, part.sites), number_cell(critical),
                            share_cell(critical, part.critical), number_cell(related), share_cell(related, part.flag_related));

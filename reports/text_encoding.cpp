@@ -3,6 +3,7 @@
 #include "reports/text_encoding.h"
 
 #include <fmt/format.h>
+#include <iterator>
 
 namespace trapline::reports {
 namespace {
@@ -157,6 +158,18 @@ std::string readable_size(std::uint64_t bytes) {
     if (bytes < 1000 * 1000) return fmt::format("{:.1f} kB", static_cast<double>(bytes) / 1e3);
     if (bytes < 1000 * 1000 * 1000) return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
     return fmt::format("{:.1f} GB", static_cast<double>(bytes) / 1e9);
+}
+
+std::string readable_duration(std::uint64_t nanoseconds) {
+    if (nanoseconds < 1'000) return fmt::format("{} ns", nanoseconds);
+    constexpr std::string_view kNames[] = {"\xC2\xB5s", "ms", "s"};
+    std::uint64_t size = 1'000;
+    std::size_t unit = 0;
+    for (; unit + 1 < std::size(kNames) && nanoseconds / size >= 1'000; ++unit) size *= 1'000;
+    const std::uint64_t whole = nanoseconds / size, hundredths = nanoseconds % size / (size / 100);
+    if (whole < 10) return fmt::format("{}.{:02} {}", whole, hundredths, kNames[unit]);
+    if (whole < 100) return fmt::format("{}.{} {}", whole, hundredths / 10, kNames[unit]);
+    return fmt::format("{} {}", grouped(whole), kNames[unit]);
 }
 
 std::string percentage(std::uint64_t part, std::uint64_t whole) {

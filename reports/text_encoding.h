@@ -39,6 +39,8 @@ std::string hex_address(std::uint64_t address);
 std::string grouped(std::uint64_t count);
 /// Renders a size for people: "512 bytes", "65.9 MB" (decimal units).
 std::string readable_size(std::uint64_t bytes);
+/// Renders a time for people with three digits, cut and not rounded: "630 ns", "22.4 ms", "1.68 s", "1,234 s".
+std::string readable_duration(std::uint64_t nanoseconds);
 /// Renders part / whole as "12.3 %"; "-" when whole is 0. All and nothing alone come out as 100.0 % and 0.0 %: what rounds to
 /// them is "> 99.9 %" or "< 0.1 %".
 std::string percentage(std::uint64_t part, std::uint64_t whole);

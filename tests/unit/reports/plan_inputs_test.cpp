@@ -17,7 +17,7 @@ std::string replaced(std::string text, const std::string& from, const std::strin
     return text.replace(at, from.size(), to);
 }
 
-const std::string kStats = R"({"schema": "trapline.stats/1", "image": {"sha256": ")" + std::string(64, 'a') + R"(", "name": "x"}, "wall_time": 1.5,
+const std::string kStats = R"({"schema": "trapline.stats/1", "image": {"sha256": ")" + std::string(64, 'a') + R"(", "name": "x"},
 "sites": [{"part": "payload", "address": "0xc1000010", "executions": 7, "nanoseconds": 3}, {"part": "", "address": "0x10", "executions": 0}]})";
 
 }  // namespace
@@ -53,9 +53,15 @@ TEST_CASE("execution counts come out of an executor's statistics", "[reports]") 
     CHECK(counts->sha256 == std::string(64, 'a'));
     CHECK(counts->executions.at({"payload", 0xc1000010u}) == 7);
     CHECK(counts->executions.at({"", 0x10u}) == 0);
+    // The kernel that was taken out of a bzImage is the same image under another name.
+    CHECK(counts->executions.at({"", 0xc1000010u}) == 7);
+    CHECK(counts->sites == 1);
+    CHECK(counts->total == 7);
     CHECK(parse_execution_counts(replaced(kStats, "\"executions\": 7", "\"executions\": -7"), "s").error().pointer == "/sites/0/executions");
     CHECK(parse_execution_counts(replaced(kStats, "0xc1000010", "c1000010"), "s").error().pointer == "/sites/0/address");
     CHECK(parse_execution_counts(replaced(kStats, "\"part\": \"\", \"address\": \"0x10\"", "\"part\": \"payload\", \"address\": \"0xc1000010\""), "s").error().pointer == "/sites/1/address");
+    CHECK(parse_execution_counts(replaced(kStats, "\"name\"", "\"title\""), "s").error().pointer == "/image/title");
+    CHECK(parse_execution_counts(replaced(kStats, "\"executions\": 7", "\"times\": 7"), "s").error().pointer == "/sites/0");
     CHECK(parse_execution_counts(replaced(kStats, "aaaa", "AAAA"), "s").error().pointer == "/image/sha256");
     CHECK(parse_execution_counts(replaced(kStats, "stats/1", "stats/2"), "s").error().code == ErrorCode::unsupported);
 }

@@ -3,6 +3,7 @@
 // and SGDT are Robin and Irvine's sensitive, unprivileged instructions (USENIX Security 2000, table 2).
 #pragma once
 
+#include "executor/host/run_statistics.h"
 #include "patch/plan.h"
 #include "scan/finding.h"
 
@@ -147,6 +148,35 @@ inline PlanDocument make_patched_plan(const ScanDocument& scan) {
     plan.sites[4].bytes = {0x0f, 0x01, 0x00};
     plan.by_technique = {{"absorb", 1}, {"springboard", 1}, {"breakpoint", 1}, {"trap", 2}};
     return plan;
+}
+
+/// A run of the sample scan's image: pushfq by breakpoints and a hypercall, popfq where the guest has put other bytes, an
+/// instruction that no document has, and one of other code. 40 + 5 + 3 + 2 = 50 executions in 900 + 0 + 30 + 70 = 1,000 ns.
+inline RunStatistics make_run() {
+    RunStatistics run;
+    run.image = "vmlinuz-6.1";
+    run.sha256 = std::string(64, '5');
+    run.protocol = "Linux boot protocol 2.15 (bzImage)";
+    run.command_line = "console=ttyS0";
+    run.memory = 1 << 28;
+    run.technique = "auto";
+    run.containment = {"no-new-privileges", "seccomp"};
+    run.ending = "power-off";
+    run.wall = 10'000;
+    run.guest = 3'000;
+    run.monitor = 1'000;
+    run.idle = 5'000;
+    run.arrivals = {{{2, 70}, {30, 600}, {13, 330}, {5, 0}}};
+    run.mnemonics = {{"pushfq", {{{}, {30, 600}, {10, 300}, {}}}}, {"popfq", {{{}, {}, {}, {5, 0}}}}, {"cpuid", {{{}, {}, {3, 30}, {}}}}, {"hlt", {{{2, 70}, {}, {}, {}}}}};
+    run.exits = {{"entries", 46}, {"signals", 33}, {"hypercalls", 13}, {"kicks", 1}, {"interpreted", 99}};
+    run.mmu = {{"fills_mapped", 11}, {"fills_faulted", 12}, {"fills_interpreted", 13}, {"fills_refused", 0}, {"maps", 15}, {"unmaps", 16}, {"protects", 17}, {"flushes", 18},
+               {"code_pages_scanned", 19}, {"code_writes", 20}};
+    run.events = {{14, 7}, {48, 21}, {128, 3}};
+    run.sites = {{"payload", 0xffffffff81000010u, {0x9c}, "pushfq", {{{}, {30, 600}, {10, 300}, {}}}},
+                 {"payload", 0xffffffff81000020u, {0x90}, "popfq", {{{}, {}, {}, {5, 0}}}},
+                 {"payload", 0xffffffff81000900u, {0x0f, 0xa2}, "cpuid", {{{}, {}, {3, 30}, {}}}},
+                 {std::string(kOtherCode), 0x8048000u, {0xf4}, "hlt", {{{2, 70}, {}, {}, {}}}}};
+    return run;
 }
 
 /// The sample with kHostileName in every place that an image or the network can name.

@@ -83,3 +83,17 @@ TEST_CASE("text is cut by code points", "[reports]") {
     CHECK(fitted("\xC3\xA9\xC3\xA9\xC3\xA9", 2) == "\xC3\xA9\xE2\x80\xA6");
     CHECK(fitted("abc", 0).empty());
 }
+
+TEST_CASE("times have three digits, cut and not rounded", "[reports]") {
+    CHECK(readable_duration(0) == "0 ns");
+    CHECK(readable_duration(999) == "999 ns");
+    CHECK(readable_duration(1'000) == "1.00 \u00b5s");
+    CHECK(readable_duration(12'345) == "12.3 \u00b5s");
+    CHECK(readable_duration(999'999) == "999 \u00b5s");
+    CHECK(readable_duration(1'000'000) == "1.00 ms");
+    CHECK(readable_duration(22'362'372) == "22.3 ms");
+    CHECK(readable_duration(1'675'621'625) == "1.67 s");
+    CHECK(readable_duration(60'043'105'040) == "60.0 s");
+    CHECK(readable_duration(1'234'567'890'123) == "1,234 s");
+    CHECK(readable_duration(~std::uint64_t{0}) == "18,446,744,073 s");
+}
