@@ -10,6 +10,7 @@
 #include "image/image.h"
 #include "patch/proof/verify.h"
 #include "reports/plan_json.h"
+#include "reports/technique_table.h"
 #include "reports/verify_json.h"
 #include "scan/scanner.h"
 
@@ -103,6 +104,13 @@ int run(const Options& options, const GlobalOptions& global) {
     if (Status status = verifier.run(); !status) return refuse(status.error());
     VerifyReport& report = verifier.report();
     report.image = options.image;
+    const reports::TechniqueTable table = reports::technique_table(*plan);
+    const auto add_goals = [&](const reports::PartTechniques& part) {
+        for (const reports::TechniqueGoal& goal : part.goals) report.goals.push_back({part.part, std::string(goal.what), goal.wanted, goal.at_least, goal.part, goal.whole, goal.met()});
+    };
+    for (const reports::PartTechniques& part : table.parts)
+        if (!part.part.empty()) add_goals(part);
+    add_goals(table.all);
     if (plan->database_version != loaded->database.version) report.notes.push_back("the plan was made with another version of the database");
     const std::string out = options.format == "json" ? reports::render_verify_json(report) : reports::render_verify_text(report, options.all ? 0 : kMostInText);
     if (Status status = write_output(options.output, out); !status) return refuse(status.error());

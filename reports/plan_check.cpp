@@ -95,7 +95,7 @@ private:
             if (i > 0 && stub.address < plan_.stubs[i - 1].address)
                 return refuse(place, fmt::format("found {} behind {}, expected stubs in order", hex_address(stub.address), hex_address(plan_.stubs[i - 1].address)));
             const bool reserved = std::any_of(plan_.reserved.begin(), plan_.reserved.end(), [&](const ReservedRange& range) {
-                return range.what == kStubRange && stub.address >= range.begin && stub.address <= range.end && range.end - stub.address >= stub.bytes.size();
+                return (range.what == kStubRange || range.what == kBootStubRange) && stub.address >= range.begin && stub.address <= range.end && range.end - stub.address >= stub.bytes.size();
             });
             for (std::size_t f = 0; f < stub.fixups.size(); ++f) {
                 if (stub.fixups[f].kind != FixupKind::stub_address) continue;
@@ -118,6 +118,9 @@ private:
             for (std::size_t s = 0; s < patch.stubs.size(); ++s) {
                 if (patch.stubs[s] >= plan_.stubs.size())
                     return refuse(fmt::format("{}/stubs/{}", place, s), fmt::format("found {}, expected one of {} stubs", patch.stubs[s], plan_.stubs.size()));
+                if (is_boot_stub(plan_, plan_.stubs[patch.stubs[s]]) != (patch.part == "stub"))
+                    return refuse(fmt::format("{}/stubs/{}", place, s), fmt::format("found {} of another part: those in the range {} are for the part \"stub\", all others are not",
+                                                                                    patch.stubs[s], kBootStubRange));
                 led_to[patch.stubs[s]] = true;
             }
             for (std::size_t m = 0; m < patch.moved.size(); ++m)
@@ -189,8 +192,7 @@ private:
             return refuse(place + "/file_offset", fmt::format("found {} with {} bytes, expected a place inside the {} bytes of the file", site.file_offset, site.bytes.size(), part->size));
         check_section({site.part, site.section, site.address, site.file_offset, &site.bytes, 0, 0}, place + "/address");
         if (!site.patch) {
-            // A breakpoint without a patch is one that the VMM sets itself, in code that moves before it runs.
-            if (has_patch(site.technique) && site.technique != Technique::breakpoint && !plan_.patches.empty())
+            if (has_patch(site.technique) && !plan_.patches.empty())
                 refuse(place + "/patch", fmt::format("found null beside technique \"{}\", expected the number of a patch", to_string(site.technique)));
             if (site.resume != 0) refuse(place + "/resume", "found an address beside no patch, expected null");
             return;

@@ -13,8 +13,8 @@ namespace trapline::reports {
 /// Holds a plan against itself; each element alone is known to be well-formed.
 /// - parts have names of their own; sites and patches name one; the plan's sha256 is that of a part;
 /// - sites are numbered in order; one whose technique writes names a patch that writes over its first byte (an alternative's
-///   replacement apart, which stays), with its technique and part, and one whose technique does not names none. A
-///   breakpoint may be the VMM's to set and have no patch; a plan without any patch says intentions and need not name them;
+///   replacement apart, which stays), with its technique and part, and one whose technique does not names none; a plan
+///   without any patch says intentions and need not name them;
 /// - no two writes of a part share a byte, neither of the file nor of a section; where address and file offset are known
 ///   twice for a section they differ by the same; a write covers sites with the bytes they have; the last write of a patch
 ///   is at its begin (an alternative apart); what is atomic is;

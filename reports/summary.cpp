@@ -160,6 +160,7 @@ void goals(Page& page, const PlanDocument& plan) {
     if (plan.patches.empty()) return;
     const TechniqueTable table = technique_table(plan);
     const PartTechniques& kernel = table.kernel();
+    const bool parts = table.parts.size() > 1;
     page.heading(fmt::format("Without a trap or a breakpoint{}, beside E9Patch, and the goals", kernel.part.empty() ? "" : " in the payload"));
     for (const GroupCount& group : kernel.groups) {
         if (group.sites == 0) continue;
@@ -167,10 +168,14 @@ void goals(Page& page, const PlanDocument& plan) {
         page.row(to_string(group.group), group.without_trap, fmt::format("of {}: {}{}", grouped(group.sites), percentage(group.without_trap, group.sites),
                                                                          peer ? fmt::format(" (E9Patch on amd64 6.1: {:.0f} %)", *peer) : ""));
     }
-    for (const TechniqueGoal& goal : kernel.goals)
-        if (goal.whole != 0)
-            page.line(fmt::format("  {}, {} {} %: {}, {}", goal.what, goal.at_least ? "at least" : "at most", goal.wanted, percentage(goal.part, goal.whole), goal.met() ? "met" : "not met"),
-                      goal.met() ? Ink::good : Ink::critical);
+    for (std::size_t i = 0; i < kernel.goals.size(); ++i) {
+        const TechniqueGoal &goal = kernel.goals[i], &all = table.all.goals[i];
+        if (goal.whole == 0 && all.whole == 0) continue;
+        const bool met = goal.met() && all.met();
+        page.line(fmt::format("  {}, {} {} %: {}{}, {}", goal.what, goal.at_least ? "at least" : "at most", goal.wanted, percentage(goal.part, goal.whole),
+                              parts ? fmt::format("; over all parts {}", percentage(all.part, all.whole)) : "", met ? "met" : "not met"),
+                  met ? Ink::good : Ink::critical);
+    }
 }
 
 void patching(Page& page, const PlanDocument& plan) {

@@ -34,6 +34,7 @@ bool is_without_trap(Technique technique) {
         case Technique::translate:
         case Technique::interpret: return true;
         case Technique::breakpoint:
+        case Technique::watch:
         case Technique::trap:
         case Technique::by_hand:
         case Technique::unplanned: return false;
@@ -49,6 +50,7 @@ public:
         ++count.sites, ++part_.sites;
         if (site.critical) ++count.critical, ++part_.critical;
         if (related) ++count.flag_related, ++part_.flag_related;
+        if (site.technique == Technique::watch) return;  // it may be data: no share is of it
         for (std::size_t i = 0; i < kAllSiteGroups.size(); ++i) {
             if (!is_in(kAllSiteGroups[i], site)) continue;
             GroupCount& group = part_.groups[i];

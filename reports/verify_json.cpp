@@ -23,6 +23,36 @@ Json finding_to_json(const VerifyFinding& finding) {
             {"report", finding.report}};
 }
 
+Json part_to_json(const VerifyPart& part) {
+    return {{"part", part.part},
+            {"patches", part.patches},
+            {"proved", part.proved},
+            {"critical_reached", part.critical_reached},
+            {"critical_swept", part.critical_swept},
+            {"interpreted", part.interpreted}};
+}
+
+Json goal_to_json(const VerifyGoal& goal) {
+    return {{"part", goal.part}, {"what", goal.what}, {"wanted", goal.wanted}, {"at_least", goal.at_least}, {"sites", goal.sites}, {"of", goal.of}, {"met", goal.met}};
+}
+
+std::string parts_text(const VerifyReport& report) {
+    std::string out;
+    for (const VerifyPart& part : report.parts) {
+        out += fmt::format("  {:<8} {} of {} patches proved; {} critical reached, {} swept or hidden", printable(part.part), part.proved, part.patches, part.critical_reached, part.critical_swept);
+        out += part.interpreted == 0 ? "\n" : fmt::format("; {} of the reached in real-mode code, all of which an interpreter runs\n", part.interpreted);
+    }
+    out += "goals\n";
+    for (const VerifyGoal& whole : report.goals) {
+        if (!whole.part.empty()) continue;
+        out += fmt::format("  {}, {} {} %:", whole.what, whole.at_least ? "at least" : "at most", whole.wanted);
+        for (const VerifyGoal& goal : report.goals)
+            if (!goal.part.empty() && goal.what == whole.what && goal.of != 0) out += fmt::format(" {} {} ({} of {}),", printable(goal.part), percentage(goal.sites, goal.of), goal.sites, goal.of);
+        out += fmt::format(" all parts {} ({} of {}): {}\n", percentage(whole.sites, whole.of), whole.sites, whole.of, whole.met ? "met" : "NOT MET");
+    }
+    return out;
+}
+
 /// Failed proofs of one kind mostly have one cause: a few reports are enough to find it.
 constexpr std::size_t kMostReports = 3;
 
@@ -57,6 +87,8 @@ std::string render_verify_json(const VerifyReport& report) {
     writer.member("rounds", report.rounds);
     writer.member("critical_reached", report.critical_reached);
     writer.member("critical_swept", report.critical_swept);
+    writer.list("parts", report.parts.size(), [&](std::size_t i) { return part_to_json(report.parts[i]); });
+    writer.list("goals", report.goals.size(), [&](std::size_t i) { return goal_to_json(report.goals[i]); });
     writer.list("findings", report.findings.size(), [&](std::size_t i) { return finding_to_json(report.findings[i]); });
     writer.member("notes", report.notes);
     writer.end();
@@ -67,6 +99,7 @@ std::string render_verify_text(const VerifyReport& report, std::size_t most) {
     std::string out = fmt::format("{}: {} of {} patches proved in {} rounds (seed {}); {} writes and {} stubs compared\n", printable(report.image), report.proved, report.patches,
                                   report.rounds, report.seed, report.writes, report.stubs);
     out += fmt::format("re-scan: {} critical instructions are reached outside the stubs, {} more are only swept or hidden\n", report.critical_reached, report.critical_swept);
+    if (report.parts.size() > 1) out += parts_text(report);
     std::size_t reports = 0;
     for (const VerifyKind kind : kAllVerifyKinds) {
         const auto count = static_cast<std::size_t>(std::count_if(report.findings.begin(), report.findings.end(), [&](const VerifyFinding& f) { return f.kind == kind; }));

@@ -73,11 +73,13 @@ const AbiArea* Abi::find_area(Mode mode) const {
     return found == areas.end() ? nullptr : &*found;
 }
 
-const AbiTemplate* Abi::find_template(std::string_view form, Mode mode, int operand_bits) const {
-    return find_for_form(templates, form, [&](const AbiTemplate& entry) { return entry.mode == mode && entry.takes(operand_bits); });
+const AbiTemplate* Abi::find_template(std::string_view form, Mode mode, int operand_bits, bool anywhere) const {
+    return find_for_form(templates, form, [&](const AbiTemplate& entry) {
+        return entry.mode == mode && entry.takes(operand_bits) && (!entry.forms.empty() || entry.anywhere == anywhere);
+    });
 }
 
-const AbiTemplate* Abi::find_hypercall(Mode mode) const { return find_template({}, mode); }
+const AbiTemplate* Abi::find_hypercall(Mode mode, bool anywhere) const { return find_template({}, mode, 0, anywhere); }
 
 std::optional<AbiPlaceholder> Abi::parse_placeholder(std::string_view text) const {
     using Kind = AbiPlaceholder::Kind;

@@ -103,6 +103,7 @@ struct AbiTemplate {
     std::vector<int> operand_sizes;      ///< bits, for forms of several; empty: every size that the form has
     std::vector<std::string> lines;
     bool calls_vmm = false;              ///< it always leaves the guest; otherwise the VMM is only met when an event waits
+    bool anywhere = false;               ///< of two hypercalls the one that runs wherever it is copied to: no byte of it hangs on its place
     std::uint32_t stack_bytes = 0;       ///< bytes it may overwrite below the lowest stack pointer of the original
 
     bool takes(int operand_bits) const;
@@ -135,9 +136,10 @@ struct Abi {
     const AbiField* find_field(std::string_view name) const;
     const AbiArea* find_area(Mode mode) const;
     /// The template for a form in code of a mode, or else the mode's hypercall; null when there is neither. Of a form with
-    /// several operand sizes say which, in bits; with 0 only templates for all sizes are found.
-    const AbiTemplate* find_template(std::string_view form, Mode mode, int operand_bits = 0) const;
-    const AbiTemplate* find_hypercall(Mode mode) const;
+    /// several operand sizes say which, in bits; with 0 only templates for all sizes are found. `anywhere`: the hypercall is that
+    /// for code which moves itself.
+    const AbiTemplate* find_template(std::string_view form, Mode mode, int operand_bits = 0, bool anywhere = false) const;
+    const AbiTemplate* find_hypercall(Mode mode, bool anywhere = false) const;
     /// Reads the text between the braces; nothing when it is no placeholder of this interface.
     std::optional<AbiPlaceholder> parse_placeholder(std::string_view text) const;
 };

@@ -80,7 +80,7 @@ std::string joined(const std::vector<std::string>& words) {
 }
 
 std::string bytes_and_forms(const AbiTemplate& entry) {
-    std::string text = entry.forms.empty() ? "every other form" : joined(entry.forms);
+    std::string text = entry.forms.empty() ? entry.anywhere ? "every other form, in code that moves itself" : "every other form" : joined(entry.forms);
     if (!entry.operand_sizes.empty()) text += fmt::format(" ({} bits)", fmt::join(entry.operand_sizes, ", "));
     return text;
 }

@@ -122,7 +122,8 @@ private:
         for (const AbiTemplate& entry : abi_.templates) {
             const std::string place = "template \"" + entry.title + "\" (" + std::string(to_string(entry.mode)) + ")";
             if (abi_.find_area(entry.mode) == nullptr) refuse(place, "there is no area for this mode");
-            if (entry.forms.empty()) check_taker(place, "the hypercall", takers[{"", entry.mode}], entry);
+            if (entry.forms.empty()) check_taker(place, "the hypercall", takers[{entry.anywhere ? "anywhere" : "", entry.mode}], entry);
+            else if (entry.anywhere) refuse(place, "anywhere is for hypercalls: other code is taken where no byte of it hangs on its place");
             for (const std::string& form : entry.forms) {
                 const Record* record = find_form(place, form);
                 if (record != nullptr && !record->encoding.modes.contains(entry.mode)) refuse(place, form + " does not exist in this mode");

@@ -133,7 +133,7 @@ AbiOperation read_operation(const JsonCursor& item) {
 
 AbiTemplate read_template(const JsonCursor& item) {
     AbiTemplate entry;
-    if (!item.is_object({"title", "mode", "forms", "operand_sizes", "stack_bytes", "calls_vmm", "lines"})) return entry;
+    if (!item.is_object({"title", "mode", "forms", "operand_sizes", "stack_bytes", "anywhere", "calls_vmm", "lines"})) return entry;
     item.read("title", entry.title, true);
     entry.mode = read_mode(item);
     item.member("forms", true);
@@ -145,6 +145,7 @@ AbiTemplate read_template(const JsonCursor& item) {
             if (bits) entry.operand_sizes.push_back(*bits);
         }
     entry.stack_bytes = read_number(item, "stack_bytes", false, 0, static_cast<int>(kAbiPageBytes)).value_or(0);
+    item.read("anywhere", entry.anywhere);
     item.read("calls_vmm", entry.calls_vmm);
     item.read("lines", entry.lines);
     if (entry.lines.empty()) item.refuse("a template needs \"lines\"");

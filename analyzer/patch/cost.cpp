@@ -14,6 +14,7 @@ void estimate(const CostTable& table, PlannedSite& site, std::size_t lines, bool
         case Technique::direct:
         case Technique::absorb: site.cycles = code + table.jump_pair; break;
         case Technique::springboard: site.cycles = code + 1.5 * table.jump_pair; break;
+        case Technique::watch:
         case Technique::breakpoint: site.cycles = table.breakpoint + table.emulate; break;
         case Technique::trap: site.cycles = table.trap + table.emulate; break;
         case Technique::translate:

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "patch/self_moving.h"
+
 namespace trapline::patch {
 namespace {
 
@@ -48,8 +50,11 @@ struct DraftWriter::Job {
         auto written = writer.stubs_.write(window, next, draft.entry == Entry::alternative);
         if (!written) return Failure("a displacement does not reach from the stub area");
         const std::uint64_t address = next, end = address + written->stub.bytes.size();
-        const isa::AbiArea* area = writer.abi_->find_area(mode());
-        if (!image().relocatable && (area == nullptr || end > area->stubs.end.value)) return Failure("the stub area is full");
+        if (moves_itself(image())) {
+            if (const auto room = payload_room(image()); !room || end > room->end.value) return Failure("the payload's room is too small for its stub");
+        } else if (const isa::AbiArea* area = writer.abi_->find_area(mode()); !image().relocatable && (area == nullptr || end > area->stubs.end.value)) {
+            return Failure("the stub area is full");
+        }
         next = (end + kStubAlignment - 1) & ~(kStubAlignment - 1);
         out.patch.moved.insert(out.patch.moved.end(), written->moved.begin(), written->moved.end());
         out.resumes.insert(out.resumes.end(), written->resumes.begin(), written->resumes.end());

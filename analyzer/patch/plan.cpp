@@ -2,6 +2,8 @@
 // The names of the plan document's words.
 #include "patch/plan.h"
 
+#include <algorithm>
+
 namespace trapline {
 
 std::string_view to_string(Technique technique) {
@@ -11,6 +13,7 @@ std::string_view to_string(Technique technique) {
         case Technique::absorb: return "absorb";
         case Technique::springboard: return "springboard";
         case Technique::breakpoint: return "breakpoint";
+        case Technique::watch: return "watch";
         case Technique::trap: return "trap";
         case Technique::translate: return "translate";
         case Technique::interpret: return "interpret";
@@ -35,6 +38,7 @@ bool has_patch(Technique technique) {
         case Technique::absorb:
         case Technique::springboard:
         case Technique::breakpoint: return true;
+        case Technique::watch:
         case Technique::trap:
         case Technique::translate:
         case Technique::interpret:
@@ -73,6 +77,16 @@ std::optional<FlagsLiveness> parse_flags_liveness(std::string_view text) {
     for (const FlagsLiveness liveness : kAllFlagsLiveness)
         if (to_string(liveness) == text) return liveness;
     return std::nullopt;
+}
+
+const ReservedRange* find_boot_stubs(const PlanDocument& plan) {
+    const auto found = std::find_if(plan.reserved.begin(), plan.reserved.end(), [](const ReservedRange& range) { return range.what == kBootStubRange; });
+    return found == plan.reserved.end() ? nullptr : &*found;
+}
+
+bool is_boot_stub(const PlanDocument& plan, const PlanStub& stub) {
+    const ReservedRange* const range = find_boot_stubs(plan);
+    return range != nullptr && stub.address >= range->begin && stub.address < range->end;
 }
 
 }  // namespace trapline

@@ -27,11 +27,12 @@ enum class Technique : std::uint8_t {
     interpret,    ///< "interpret": real-mode code, which no deprivileged processor runs: an interpreter does
     by_hand,      ///< "by-hand": the interface names what replaces it, and has no code for it
     unplanned,    ///< "unplanned": nothing fits
+    watch,        ///< "watch": nothing is written, since it may be data: the VMM looks when the page is first executed
 };
 /// Every technique, in the order of preference: the order in which reports list them.
-inline constexpr std::array<Technique, 10> kAllTechniques = {
+inline constexpr std::array<Technique, 11> kAllTechniques = {
     Technique::inline_code, Technique::direct,    Technique::absorb,    Technique::springboard, Technique::breakpoint,
-    Technique::trap,        Technique::translate, Technique::interpret, Technique::by_hand,     Technique::unplanned};
+    Technique::watch,       Technique::trap,      Technique::translate, Technique::interpret,   Technique::by_hand,    Technique::unplanned};
 /// Names it as documents and the command line do.
 std::string_view to_string(Technique technique);
 /// Reads such a name; nothing when it is none.
@@ -82,7 +83,7 @@ struct StubFixup {
 };
 
 struct PlanStub {
-    std::uint64_t address = 0;        ///< linear; in a relocatable file the offset in the section that the rewriter adds
+    std::uint64_t address = 0;        ///< linear; in a relocatable file the offset in the section that the rewriter adds; of a boot stub's patch in that part
     std::vector<std::string> assembly;///< Intel syntax, one instruction an element
     std::vector<std::uint8_t> bytes;
     std::vector<StubStep> steps;      ///< by offset
@@ -114,8 +115,7 @@ struct Refusal {
     std::string reason;                     ///< one sentence without a full stop
 };
 
-/// Whether bytes are written for sites of a technique, so that a whole plan names a patch for each. One on a breakpoint may
-/// have none: in code that moves itself the VMM sets it at run time.
+/// Whether bytes are written for sites of a technique, so that a whole plan names a patch for each.
 bool has_patch(Technique technique);
 
 /// What arithmetic flags code behind a site may still read.
@@ -154,8 +154,11 @@ struct PlannedSite {
 /// A range of guest-linear addresses that the VMM takes for itself.
 struct ReservedRange {
     std::uint64_t begin = 0, end = 0;
-    std::string what;                       ///< "stubs", "gate", "vcpu", "pending", "stubs-before-paging" (where jumps arrive that run at a physical address)
+    std::string what;                       ///< "stubs", "gate", "vcpu", "pending", "stubs-before-paging" (where jumps arrive that run at a physical address), "boot-stubs" (no linear addresses: the end of the payload's room in the part "stub", where that part's stubs stand)
 };
+
+/// What ReservedRange::what says of the room for the boot stub's own stubs.
+inline constexpr std::string_view kBootStubRange = "boot-stubs";
 
 /// One file that the plan speaks of: a bzImage has several parts.
 struct PlanImage {
@@ -178,5 +181,10 @@ struct PlanDocument {
     std::vector<std::string> notes;
     std::map<std::string, std::uint64_t> by_technique;
 };
+
+/// The range that a plan reserves for stubs in the boot stub itself; null without one.
+const ReservedRange* find_boot_stubs(const PlanDocument& plan);
+/// Whether a stub begins in that range: its address counts from the beginning of the part "stub" then.
+bool is_boot_stub(const PlanDocument& plan, const PlanStub& stub);
 
 }  // namespace trapline

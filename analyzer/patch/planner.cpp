@@ -11,6 +11,8 @@
 
 #include "patch/draft_writer.h"
 #include "patch/flags_liveness.h"
+#include "patch/planned_site.h"
+#include "patch/self_moving.h"
 #include "patch/tactics/tactic.h"
 
 namespace trapline::patch {
@@ -19,16 +21,8 @@ namespace {
 /// Operations on the interrupt flag. They are so frequent that a trap for each is never worth it.
 constexpr std::array<std::string_view, 5> kInterruptFlagOperations = {"get_flags", "set_flags", "interrupts_off", "interrupts_on", "interrupt_return"};
 
-bool is_conditional(const PlannedSite& site) { return site.privileged.starts_with("cond:"); }
-
 /// Sections whose code runs once, at boot or on unload.
 bool runs_once(std::string_view section) { return section.starts_with(".init.") || section.starts_with(".exit."); }
-
-std::string trap_reason(const PlannedSite& site) {
-    if (site.privileged == "yes") return "It is privileged: it traps by itself, and the trap handler emulates it.";
-    if (is_conditional(site)) return fmt::format("It traps by itself where the VMM sets {}, and needs nothing otherwise.", site.privileged.substr(5));
-    return "It traps by itself.";
-}
 
 std::string technique_reason(const Draft& draft) {
     switch (draft.entry) {
@@ -83,28 +77,8 @@ public:
 private:
     void add_site(const Finding& finding) {
         const auto number = static_cast<std::uint32_t>(plan_.sites.size());
-        PlannedSite site;
-        site.address = finding.address;
-        site.file_offset = finding.file_offset;
-        site.part = finding.part;
-        site.section = finding.section;
-        site.symbol = finding.symbol;
-        site.symbol_offset = finding.symbol_offset;
-        site.source_file = finding.source_file;
-        site.source_line = finding.source_line;
-        site.mode = finding.decode_mode;
-        site.text = finding.text;
-        site.mnemonic = finding.mnemonic;
-        site.form = finding.form;
-        site.bytes = finding.bytes;
-        site.critical = finding.critical;
-        site.privileged = finding.privileged;
-        site.evidence = finding.evidence;
+        PlannedSite site = planned_site(finding, database_, templates_.abi());
         site.number = number;
-        if (const isa::Record* record = database_.find_record(finding.form)) {
-            site.operation = record->virtualization.hypercall;
-            if (const isa::AbiOperation* operation = templates_.abi().find_operation(site.operation, site.form)) site.call = operation->call();
-        }
         if (const auto found = options_.executions.find({site.part, site.address}); found != options_.executions.end()) site.executions = found->second;
         if (const auto place = place_of(finding)) {
             if (finding.evidence != Evidence::hidden) sites_.emplace(*place, number);
@@ -133,7 +107,7 @@ private:
         if (site.operation.empty()) return false;
         if (options_.technique == "auto") return site.executions >= kHotExecutions;
         if (std::find(kInterruptFlagOperations.begin(), kInterruptFlagOperations.end(), site.operation) != kInterruptFlagOperations.end()) return true;
-        return !runs_once(site.section) || site.executions >= kHotExecutions;
+        return !(runs_once(site.section) || moves_itself(facts_->image())) || site.executions >= kHotExecutions;
     }
 
     /// Gives a site its technique. False where only tactics remain that make room elsewhere.
@@ -154,11 +128,7 @@ private:
         if (site.form == "int3") return settle(site, Technique::trap, "It is a breakpoint itself: the VMM meets it as it stands.");
         if (!wants_code(site)) return settle(site, Technique::trap, trap_reason(site));
         if (templates_.abi().find_area(*parse_mode(site.mode)) == nullptr) return choose_without_code(context, number, *where);
-        if (facts_->image().format == image::Format::bzimage_stub) {
-            for (const Tactic& tactic : code_tactics()) site.refused.push_back({tactic.technique, "the decompressor runs wherever it is loaded and moves itself, so nothing in it can jump to a fixed address"});
-            return settle(site, site.critical ? Technique::breakpoint : Technique::trap,
-                          site.critical ? "The decompressor moves itself before it runs: the VMM sets the breakpoint when a page of it is first executed." : trap_reason(site));
-        }
+        if (is_uncertain(site)) return watch(site);
         if (is_replacement(*where)) {
             Proposal proposal = propose_alternative(context, *where);
             if (!proposal.draft) return refuse_code(context, number, *where, proposal.refusal);
@@ -170,6 +140,16 @@ private:
         for (const Tactic& tactic : code_tactics())
             if (try_tactic(context, number, tactic)) return true;
         return merge(context, *where);
+    }
+
+    /// Where data stand beside the code, what only the sweep meets may be either: not a byte is written there.
+    bool is_uncertain(const PlannedSite& site) const { return moves_itself(facts_->image()) && site.evidence != Evidence::reached; }
+
+    static bool watch(PlannedSite& site) {
+        if (!site.critical) return settle(site, Technique::trap, trap_reason(site));
+        for (const Tactic& tactic : code_tactics())
+            site.refused.push_back({tactic.technique, "no known control flow leads to it, and where the boot stub's code ends and its data begin is not told"});
+        return settle(site, Technique::watch, "Only the sweep meets it, among code and data: the VMM looks at the page when it is first executed, and sets a breakpoint if this is code.");
     }
 
     bool try_tactic(const PlanContext& context, std::uint32_t number, const Tactic& tactic) {
@@ -198,6 +178,7 @@ private:
     bool give_up(const PlanContext& context, std::uint32_t number, scan::CodePlace where) {
         PlannedSite& site = plan_.sites[number];
         if (!site.critical) return settle(site, Technique::trap, trap_reason(site));
+        if (is_uncertain(site)) return watch(site);
         Proposal proposal = propose_breakpoint(context, where);
         if (proposal.draft) return accept(std::move(*proposal.draft));
         site.refused.push_back({Technique::breakpoint, proposal.refusal});
@@ -285,6 +266,7 @@ private:
         for (std::uint32_t i = 0; i < order.size(); ++i) order[i] = i;
         std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) { return drafts_[a].window.begin < drafts_[b].window.begin; });
         const DraftWriter writer(*facts_, text_, templates_.abi());
+        if (moves_itself(facts_->image())) reserve_boot_stubs(writer, order);
         for (const std::uint32_t id : order) {
             const Draft& draft = drafts_[id];
             std::uint64_t& next = next_address(draft);
@@ -307,7 +289,25 @@ private:
             if (!plan_.sites[i].patch) estimate(options_.costs, plan_.sites[i], 0, false);
     }
 
+    /// Stubs of code that moves itself stand at the end of the payload's room. How long they are does not hang on where they stand,
+    /// so a first pass tells how much that takes.
+    void reserve_boot_stubs(const DraftWriter& writer, const std::vector<std::uint32_t>& order) {
+        std::uint64_t size = 0;
+        for (const std::uint32_t id : order) {
+            const auto written = writer.write(drafts_[id], size);
+            if (!written || written->stubs.empty()) continue;
+            size = (written->stubs.back().address + written->stubs.back().bytes.size() + 7) & ~std::uint64_t{7};
+            // The pages of the interface are the VMM's from here on.
+            next_stub_.try_emplace(drafts_[id].window.items.front().insn.mode, templates_.abi().find_area(drafts_[id].window.items.front().insn.mode)->stubs.begin.value);
+        }
+        const auto room = payload_room(facts_->image());
+        if (size == 0 || !room) return;
+        next_boot_stub_ = (std::max(room->end.value, size) - size) & ~(kBootStubAlignment - 1);
+        plan_.reserved.push_back({next_boot_stub_, room->end.value, std::string(kBootStubRange)});
+    }
+
     std::uint64_t& next_address(const Draft& draft) {
+        if (moves_itself(facts_->image())) return next_boot_stub_;
         const Mode mode = draft.window.items.front().insn.mode;
         const isa::AbiArea* area = templates_.abi().find_area(mode);
         const bool relocatable = facts_->image().relocatable;
@@ -357,6 +357,7 @@ private:
     std::vector<std::optional<scan::CodePlace>> places_;  ///< of the sites from first_ on
     Room room_;
     std::vector<Draft> drafts_;
+    std::uint64_t next_boot_stub_ = 0;
 };
 
 struct Planner::Impl {

@@ -227,6 +227,10 @@ Result<Rewritten> confirm(Bytes file, const PlanDocument& plan, const std::strin
             if (const auto found = ByteView(file).slice(write.file_offset, write.new_bytes.size());
                 (patch.part == kSetupPart || patch.part == kStubPart) && (!found || !std::equal(found->begin(), found->end(), write.new_bytes.begin())))
                 return other_plan(name);
+    for (const PlanStub& stub : plan.stubs)
+        if (const auto found = is_boot_stub(plan, stub) ? ByteView(file).slice(header->setup_size + stub.address, stub.bytes.size()) : Bytes(stub.bytes);
+            !found || !std::equal(found->begin(), found->end(), stub.bytes.begin(), stub.bytes.end()))
+            return other_plan(name);
     for (const bool empty_table : {false, true}) {
         std::vector<std::string> told;
         auto again = patch_elf(*original, plan, {false, empty_table}, name, told);
@@ -244,11 +248,13 @@ Result<Rewritten> make(Bytes file, const PlanDocument& plan, const std::string& 
 
     const auto boot_writes = check_boot_writes(plan, file, name);
     if (!boot_writes) return tl::unexpected(boot_writes.error());
+    const auto boot_stubs = check_boot_stubs(plan, *header, name);
+    if (!boot_stubs) return tl::unexpected(boot_stubs.error());
     Rewritten result;
     auto patched = patch_elf(payload->expanded, plan, {false, false}, name, result.notes);
     if (!patched) return tl::unexpected(std::move(patched.error()));
     auto known = std::async(std::launch::async, [&] { return find_packing(*payload, name); });
-    auto packed = Packer(*payload, plan, header->payload_size, name).run(std::move(*patched), result.notes);
+    auto packed = Packer(*payload, plan, header->payload_size - boot_stubs->bytes.size(), name).run(std::move(*patched), result.notes);
     if (!packed) return tl::unexpected(std::move(packed.error()));
 
     UndoRecord record = start_undo(file);
@@ -267,7 +273,8 @@ Result<Rewritten> make(Bytes file, const PlanDocument& plan, const std::string& 
                         write.file_offset);
     }
     Buffer room = packed->bytes;
-    room.resize(header->payload_size, 0);
+    room.resize(header->payload_size - boot_stubs->bytes.size(), 0);
+    put(room, boot_stubs->bytes);
     poke(out, header->payload_offset, room);
 
     Tail tail;

@@ -4,7 +4,7 @@
 // Nothing behind the payload may move: the boot code is linked across it and the file has no relocations. So the new
 // stream must fit where the old one was. What makes it longer is the plan; what makes it shorter, tried in this order:
 // the build's own settings, stronger settings, an empty relocation table (the rewritten kernel runs at its link address
-// only, since its jumps to the stubs hold only there).
+// only, since its jumps to the stubs hold only there). The end of the room is for the stubs of the boot code itself.
 //
 // Behind the image proper, where signatures stand, goes what undo needs: an xz stream, its size (u64), "TRPLTAIL". In it:
 //   0x00 "TRPLBOOT"  0x08 u16 major 1  0x0A u16 minor 0

@@ -136,7 +136,7 @@ Result<StubArea> lay_out_stubs(const PlanDocument& plan, const image::ElfFile& e
     StubArea area;
     std::vector<const PlanStub*> order;
     for (const PlanStub& stub : plan.stubs)
-        if (!stub.bytes.empty()) order.push_back(&stub);
+        if (!stub.bytes.empty() && !is_boot_stub(plan, stub)) order.push_back(&stub);
     if (order.empty()) return area;
     std::sort(order.begin(), order.end(), [](const PlanStub* a, const PlanStub* b) { return a->address < b->address; });
     const bool relocatable = elf.type == image::elf::kEtRel;
@@ -200,6 +200,31 @@ Result<CheckedPlan> check_plan(const PlanDocument& plan, Bytes file, const image
     if (!stubs) return tl::unexpected(std::move(stubs.error()));
     checked.stubs = std::move(*stubs);
     return checked;
+}
+
+Result<StubArea> check_boot_stubs(const PlanDocument& plan, const image::BzImage& header, const std::string& name) {
+    StubArea area;
+    const ReservedRange* const range = find_boot_stubs(plan);
+    if (range == nullptr) return area;
+    const std::uint64_t begin = header.payload_offset - header.setup_size, end = begin + header.payload_size;
+    if (!inside(range->begin, range->end - range->begin, begin, header.payload_size) || range->end != end)
+        return fail(ErrorCode::refused,
+                    fmt::format("plan: the boot stub's stubs lie at [{:#x}, {:#x}), expected the end of the payload's room [{:#x}, {:#x})", range->begin, range->end, begin, end), name,
+                    header.payload_offset);
+    area.address = range->begin;
+    area.bytes.assign(range->end - range->begin, kInt3);
+    std::vector<const PlanStub*> order;
+    for (const PlanStub& stub : plan.stubs)
+        if (is_boot_stub(plan, stub)) order.push_back(&stub);
+    std::sort(order.begin(), order.end(), [](const PlanStub* a, const PlanStub* b) { return a->address < b->address; });
+    std::uint64_t free = range->begin;
+    for (const PlanStub* stub : order) {
+        if (stub->address < free || range->end - stub->address < stub->bytes.size())
+            return fail(ErrorCode::malformed, fmt::format("plan: the stub of {} bytes at {:#x} overlaps the one before or passes the end of its range", stub->bytes.size(), stub->address), name);
+        poke(area.bytes, stub->address - range->begin, stub->bytes);
+        free = stub->address + stub->bytes.size();
+    }
+    return area;
 }
 
 Result<std::vector<CheckedWrite>> check_boot_writes(const PlanDocument& plan, Bytes file, const std::string& name) {

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "image/bzimage.h"
 #include "image/elf_reader.h"
 #include "patch/plan.h"
 #include "patch/rewrite_writer.h"
@@ -41,6 +42,10 @@ struct CheckedPlan {
 /// parts of the plan exist. Fails with `inconsistent`, `refused` or `malformed`, naming place, found and expected; the first
 /// fault found is the one told. `elf` is the file's headers, `sha256` its hash.
 Result<CheckedPlan> check_plan(const PlanDocument& plan, Bytes file, const image::ElfFile& elf, const std::string& sha256, const std::string& name);
+
+/// Holds the stubs of the boot stub against the bzImage: they lie in the range that the plan reserves, which is the end of the
+/// payload's room, clear of each other. Gives the range with its bytes, addresses as in that part; empty when the plan has none.
+Result<StubArea> check_boot_stubs(const PlanDocument& plan, const image::BzImage& header, const std::string& name);
 
 /// Holds the plan's writes into the setup and the boot stub against the bzImage as check_plan does those into the payload; none
 /// may touch the setup header. Gives them by file offset.

@@ -8,7 +8,7 @@
 //   0x20 records, by number: u32 number (what a stub hands to the VMM), u16 operation, u16 ELF section index of the site
 //        (0xFFFE: it is in the setup of the bzImage, 0xFFFF: in its boot stub), u64 address of the instruction (in a
 //        relocatable file: in its section; in setup and boot stub: from the beginning of the part), u64 address in the stubs where control goes
-//        on (in a relocatable file: in .trapline.stubs; 0 without a stub), u8 length, the original instruction (15 bytes, rest 0)
+//        on (in a relocatable file: in .trapline.stubs; in the boot stub: from its beginning; 0 without a stub), u8 length, the original instruction (15 bytes, rest 0)
 //   then the names of operations 0, 1, ... as in the database, each with a NUL behind it
 #pragma once
 

@@ -149,21 +149,31 @@ Result<std::vector<std::uint8_t>> TemplateAssembler::assemble_at(const isa::AbiT
         });
 }
 
-Result<const TemplateCode*> TemplateAssembler::find(const GuestInstruction& insn, const std::string& form) {
+Result<const TemplateCode*> TemplateAssembler::find(const GuestInstruction& insn, const std::string& form, bool anywhere) {
     const isa::AbiArea* area = abi_->find_area(insn.mode);
-    const isa::AbiTemplate* source = area == nullptr ? nullptr : abi_->find_template(form, insn.mode, operand_bits(insn));
+    const isa::AbiTemplate* source = area == nullptr ? nullptr : abi_->find_template(form, insn.mode, operand_bits(insn), anywhere);
     if (source == nullptr) return nullptr;
-    const std::string reg = operand_register(insn);
+    auto code = assemble(*source, *area, operand_register(insn), insn.mode);
+    if (!anywhere || !code || (*code)->is_placeable()) return code;
+    source = abi_->find_hypercall(insn.mode, true);
+    if (source == nullptr) return nullptr;
+    code = assemble(*source, *area, {}, insn.mode);
+    if (code && !(*code)->is_placeable()) return fail(ErrorCode::malformed, fmt::format("found a field that hangs on its place in the template \"{}\", which is to run anywhere", source->title), abi_->file);
+    return code;
+}
+
+Result<const TemplateCode*> TemplateAssembler::assemble(const isa::AbiTemplate& the_source, const isa::AbiArea& area, const std::string& reg, Mode mode) {
+    const isa::AbiTemplate* const source = &the_source;
     const auto key = std::pair(source, reg);
     if (const auto found = known_.find(key); found != known_.end()) return &found->second;
 
     TemplateCode code;
-    code.base = area->stubs.begin.value;
+    code.base = area.stubs.begin.value;
     code.source = source;
     std::string text;
     std::map<std::string, std::uint64_t> symbols;
     for (const std::string& line : source->lines) {
-        auto expanded = expand_line(*abi_, *area, line, reg, symbols);
+        auto expanded = expand_line(*abi_, area, line, reg, symbols);
         if (!expanded) return tl::unexpected(expanded.error());
         text += expanded->code + '\n';
         code.lines.push_back(std::move(expanded->text));
@@ -172,7 +182,7 @@ Result<const TemplateCode*> TemplateAssembler::find(const GuestInstruction& insn
     // Symbols, because the assembler takes a bare number behind `jmp` for nothing and one behind `rip +` for a displacement.
     // In 32-bit code as signed numbers of 32 bits: LLVM computes displacements with 64.
     for (const auto& [name, value] : symbols)
-        text += fmt::format(".set {}, {}\n", name, insn.mode == Mode::long64 ? static_cast<std::int64_t>(value) : std::int64_t{static_cast<std::int32_t>(value)});
+        text += fmt::format(".set {}, {}\n", name, mode == Mode::long64 ? static_cast<std::int64_t>(value) : std::int64_t{static_cast<std::int32_t>(value)});
     const auto with = [&](std::uint32_t site, std::uint32_t resume) {
         std::string filled = text;
         replace_all(filled, "{site}", fmt::format("{:#x}", site));

@@ -36,11 +36,13 @@ public:
 
     /// Gives the code for an instruction of a form; null when the interface has none for its mode. Fails with `malformed`
     /// where a template does not assemble or names what the interface does not have. The pointer lives as long as this.
-    Result<const TemplateCode*> find(const GuestInstruction& insn, const std::string& form);
+    /// `anywhere`: for code that moves itself; what it gives then is placeable.
+    Result<const TemplateCode*> find(const GuestInstruction& insn, const std::string& form, bool anywhere = false);
 
     const isa::Abi& abi() const { return *abi_; }
 
 private:
+    Result<const TemplateCode*> assemble(const isa::AbiTemplate& source, const isa::AbiArea& area, const std::string& reg, Mode mode);
     Result<std::vector<std::uint8_t>> assemble_at(const isa::AbiTemplate& source, const std::string& text, std::uint64_t base) const;
     const isa::Abi* abi_;
     std::map<std::pair<const isa::AbiTemplate*, std::string>, TemplateCode> known_;  ///< by template and register

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "patch/self_moving.h"
+
 namespace trapline::patch {
 namespace {
 
@@ -63,11 +65,14 @@ private:
         auto insn = read_instruction(context_.facts, here());
         if (!insn) return fmt::format("no instruction at {}", address_text(context_.facts, here()));
         WindowItem item;
+        if (moves_itself(context_.facts.image()))
+            if (const std::string obstacle = obstacle_where_code_moves(*insn, code_.map.is_reached(window_.end)); !obstacle.empty())
+                return fmt::format("{} cannot move: {}", address_text(context_.facts, here()), obstacle);
         if (const auto site = context_.sites.find(here()); site != context_.sites.end()) {
             insn->site = site->second;
             const PlannedSite& planned = context_.planned[site->second];
             if (planned.evidence == Evidence::hidden) return fmt::format("{} overlaps another instruction", address_text(context_.facts, here()));
-            const auto code = context_.templates.find(*insn, planned.form);
+            const auto code = context_.templates.find(*insn, planned.form, moves_itself(context_.facts.image()));
             if (!code) return code.error().describe();
             if (*code == nullptr) return fmt::format("the interface has no code for {} in {}-bit code", planned.form, width_bits(insn->mode));
             item.code = *code;
@@ -125,6 +130,7 @@ private:
             window_.evidence.push_back(fmt::format("the relocation of {:#x} goes with its instruction: the image has to be loaded where it is linked",
                                                   slots.front().address.value));
         }
+        if (moves_itself(context_.facts.image())) window_.evidence.push_back("known control flow reaches each instruction, and none of the bytes hangs on where they are moved to");
         if (!context_.room.is_free(window_.begin, window_.end)) return "another patch has taken the room";
         return {};
     }
@@ -141,8 +147,10 @@ private:
 bool is_dead_filler(const scan::CodeFacts& facts, CodePlace begin, std::uint64_t end) {
     const scan::SectionCode& code = facts.sections()[begin.section];
     if (end > code.bytes.size()) return false;
+    // Among data zeros are no filler.
+    const bool zeros = !moves_itself(facts.image());
     for (std::uint64_t at = begin.offset; at < end; ++at)
-        if (!code.map.is_padding(at)) return false;
+        if (!code.map.is_padding(at) || (!zeros && code.bytes[at] == 0)) return false;
     return facts.find_target(begin, end) == nullptr;
 }
 

@@ -33,6 +33,7 @@ Result<PlanPatches> PlanPatches::create(const PlanDocument& plan) {
     const std::string kernel = plan.parts.empty() ? std::string() : plan.parts.back().part;
     std::uint64_t begin = TRAPLINE_32_STUBS_END, end = 0;
     for (const PlanStub& stub : plan.stubs) {
+        if (is_boot_stub(plan, stub)) continue;
         begin = std::min(begin, stub.address);
         end = std::max(end, stub.address + stub.bytes.size());
     }
@@ -43,6 +44,7 @@ Result<PlanPatches> PlanPatches::create(const PlanDocument& plan) {
         result.stubs_.assign(end - begin, kInt3);
     }
     for (const PlanStub& stub : plan.stubs) {
+        if (is_boot_stub(plan, stub)) continue;
         std::copy(stub.bytes.begin(), stub.bytes.end(), result.stubs_.begin() + static_cast<std::ptrdiff_t>(stub.address - begin));
         for (const StubStep& step : stub.steps)
             result.steps_.push_back({static_cast<std::uint32_t>(stub.address + step.offset), static_cast<std::uint32_t>(step.guest_address), &step == &stub.steps.back()});

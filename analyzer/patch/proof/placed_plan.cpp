@@ -3,6 +3,9 @@
 #include "patch/proof/placed_plan.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "patch/rewrite_check.h"
 
 namespace trapline::patch {
 namespace {
@@ -56,6 +59,32 @@ PlanDocument place_stubs(PlanDocument plan, std::uint64_t distance) {
         for (const StubFixup& fixup : stub.fixups)
             if (std::uint64_t{fixup.offset} + 4 <= stub.bytes.size()) set32(stub.bytes, fixup.offset, get32(stub.bytes, fixup.offset) + change(fixup.kind, distance));
         stub.address += distance;
+    }
+    return plan;
+}
+
+PlanDocument place_boot_stub(PlanDocument plan, std::uint64_t distance) {
+    std::vector<bool> moved(plan.stubs.size());
+    for (std::size_t i = 0; i < plan.stubs.size(); ++i) {
+        PlanStub& stub = plan.stubs[i];
+        if (!(moved[i] = is_boot_stub(plan, stub))) continue;
+        for (StubStep& step : stub.steps) step.guest_address += distance;
+    }
+    for (std::size_t i = 0; i < plan.stubs.size(); ++i)
+        if (moved[i]) plan.stubs[i].address += distance;
+    for (ReservedRange& range : plan.reserved)
+        if (range.what == kBootStubRange) range = {range.begin + distance, range.end + distance, range.what};
+    for (PlanPatch& patch : plan.patches) {
+        if (patch.part != kStubPart) continue;
+        patch.begin += distance;
+        patch.end += distance;
+        for (PlanWrite& write : patch.writes) write.address += distance;
+        for (MovedInstruction& one : patch.moved) one = {one.from + distance, one.to + distance, std::move(one.bytes), std::move(one.text)};
+    }
+    for (PlannedSite& site : plan.sites) {
+        if (site.part != kStubPart) continue;
+        site.address += distance;
+        if (site.resume != 0) site.resume += distance;
     }
     return plan;
 }

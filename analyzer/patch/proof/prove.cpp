@@ -31,7 +31,7 @@ std::string check_steps(Window& window) {
             if (!insn.valid()) return fmt::format("the stub has no instruction at {:#x}", at);
             if (mode == layout.mode) starts.push_back(at);
             // A 32-bit guest's hypercall is 64-bit code between a far jump and the jump to the gate.
-            if (insn.action == Action::far_jump) mode = Mode::long64;
+            if (insn.action == Action::far_jump && static_cast<std::uint32_t>(insn.immediate()) != layout.gate) mode = Mode::long64;
             else if (insn.action == Action::jump && insn.flow.target->value == layout.gate) mode = layout.mode;
             at = insn.next;
         }

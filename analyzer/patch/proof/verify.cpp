@@ -15,6 +15,8 @@
 #include "patch/proof/module_fields.h"
 #include "patch/proof/placed_plan.h"
 #include "patch/proof/window_builder.h"
+#include "patch/rewrite_check.h"
+#include "patch/self_moving.h"
 #include "support/bytes.h"
 
 namespace trapline {
@@ -33,6 +35,9 @@ std::string_view to_string(VerifyKind kind) {
 
 namespace patch::proof {
 namespace {
+
+/// Where boot loaders put the protected-mode part of a bzImage that names no other place.
+constexpr std::uint64_t kLoadedAt = 0x100000;
 
 /// Bytes by section name and address. Where a relocatable file has several sections of a name, the first that holds them.
 class SectionBytes {
@@ -79,10 +84,16 @@ public:
     void run() {
         for (std::size_t i = 0; i < plan_.patches.size(); ++i)
             if (plan_.patches[i].part == part_) patches_.push_back(i);
+        counts_.part = part_;
         check_writes();
         check_stubs();
         check_sites();
         prove();
+        report_.patches += counts_.patches;
+        report_.proved += counts_.proved;
+        report_.critical_reached += counts_.critical_reached;
+        report_.critical_swept += counts_.critical_swept;
+        report_.parts.push_back(counts_);
     }
 
 private:
@@ -132,15 +143,20 @@ private:
 
     bool is_stub_code(const Finding& finding) const {
         if (finding.section == kModuleStubs) return true;
+        if (part_ == kStubPart)
+            if (const ReservedRange* const range = find_boot_stubs(plan_)) return finding.address >= range->begin && finding.address < range->end;
         const auto mode = parse_mode(finding.decode_mode);
         const isa::AbiArea* const area = mode && !image_.relocatable ? abi_.find_area(*mode) : nullptr;
         return area != nullptr && area->stubs.contains(VirtAddr{finding.address});
     }
 
+    /// The setup runs in real mode and ends with the jump into the boot stub: no deprivileged processor runs any of it.
+    bool is_interpreted(const PlannedSite& site) const { return site.technique == Technique::interpret && part_ == kSetupPart && image_.format == image::Format::bzimage_setup; }
+
     /// What stands against a critical instruction that is still there; empty when it may stay.
     std::string objection(const PlannedSite& site) const {
-        if (site.technique == Technique::interpret) return {};  // no deprivileged processor runs it
-        if (site.technique == Technique::breakpoint && !site.patch) return {};  // the VMM sets it in code that moves before it runs
+        if (is_interpreted(site)) return {};
+        if (site.technique == Technique::watch) return "the plan takes it for what no control flow leads to, and control flow does";
         if (!site.patch || *site.patch >= plan_.patches.size())
             return fmt::format("it is left with technique {}{}", to_string(site.technique), site.why.empty() ? "" : ": " + site.why);
         const PlanPatch& patch = plan_.patches[*site.patch];
@@ -157,15 +173,17 @@ private:
             // INT3 brings the VMM wherever it stands, the guest's own and those of the plan.
             if (!finding.critical || finding.form == "int3" || is_stub_code(finding)) continue;
             if (finding.evidence != Evidence::reached) {
-                ++report_.critical_swept;
+                ++counts_.critical_swept;
                 continue;
             }
-            ++report_.critical_reached;
+            ++counts_.critical_reached;
             const auto site = planned.find({finding.section, finding.address});
             if (site == planned.end()) {
                 add(VerifyKind::unknown, finding.section, finding.address, fmt::format("{} is critical and the plan does not know it", finding.text));
             } else if (const std::string why = objection(*site->second); !why.empty()) {
                 add(VerifyKind::unpatched, finding.section, finding.address, fmt::format("{} is critical: {}", finding.text, why));
+            } else if (is_interpreted(*site->second)) {
+                ++counts_.interpreted;
             }
         }
     }
@@ -174,7 +192,13 @@ private:
         // The proof needs addresses that mean one thing each.
         const isa::AbiArea* const area = image_.relocatable ? abi_.find_area(image_.architecture == "x86_64" ? Mode::long64 : Mode::protected32) : nullptr;
         const PlanDocument placed = area != nullptr ? place_stubs(plan_, area->stubs.begin.value) : PlanDocument{};
-        const WindowBuilder builder(area != nullptr ? placed : plan_, [this](std::string_view section, std::uint64_t address, std::uint64_t size) { return bytes_.read(section, address, size); }, abi_);
+        // What moves itself is proved where a boot loader puts it, and its bytes are those written for address 0.
+        const bool moves = moves_itself(image_);
+        const std::uint64_t distance = moves ? kLoadedAt : 0;
+        const PlanDocument loaded = moves ? place_boot_stub(plan_, distance) : PlanDocument{};
+        const WindowBuilder builder(area != nullptr ? placed : moves ? loaded : plan_, [this, distance](std::string_view section, std::uint64_t address, std::uint64_t size) {
+            return bytes_.read(section, address - distance, size);
+        }, abi_);
         std::vector<Proof> proofs(patches_.size());
         std::atomic<std::uint64_t> done = 0;
         std::mutex mutex;
@@ -192,8 +216,8 @@ private:
         });
         for (std::size_t i = 0; i < proofs.size(); ++i) {
             const PlanPatch& patch = plan_.patches[patches_[i]];
-            ++report_.patches;
-            report_.proved += proofs[i].holds;
+            ++counts_.patches;
+            counts_.proved += proofs[i].holds;
             report_.rounds += proofs[i].rounds;
             if (!proofs[i].holds)
                 add(VerifyKind::proof, patch.writes.empty() ? "" : patch.writes.back().section, patch.begin,
@@ -211,6 +235,7 @@ private:
     SectionBytes bytes_;
     ModuleFields fields_;
     std::vector<std::size_t> patches_;  ///< of this part
+    VerifyPart counts_;
 };
 
 }  // namespace

@@ -34,6 +34,24 @@ struct VerifyFinding {
     std::string report;          ///< of a proof: the state and both traces, several lines; else empty
 };
 
+/// What became of the critical instructions of one part.
+struct VerifyPart {
+    std::string part;            ///< of a bzImage; else empty
+    std::uint64_t patches = 0, proved = 0;
+    std::uint64_t critical_reached = 0, critical_swept = 0;  ///< as in VerifyReport
+    std::uint64_t interpreted = 0;  ///< of those reached: in the setup, whose real-mode code an interpreter runs whole
+};
+
+/// A goal of the project and what the plan reaches of it, in the counts of sites that a share is made of.
+struct VerifyGoal {
+    std::string part;            ///< of a bzImage; empty for the whole image
+    std::string what;            ///< "critical sites covered"
+    double wanted = 0;           ///< per cent
+    bool at_least = true;        ///< false: at most
+    std::uint64_t sites = 0, of = 0;
+    bool met = false;
+};
+
 struct VerifyReport {
     std::string image;           ///< the patched one
     std::string plan_sha256;     ///< of the image that the plan is for
@@ -42,6 +60,8 @@ struct VerifyReport {
     std::uint64_t patches = 0, proved = 0, rounds = 0;
     std::uint64_t critical_reached = 0;              ///< critical instructions of the re-scan that control flow reaches, stubs left out
     std::uint64_t critical_swept = 0;                ///< those that only the sweep meets, or hidden ones
+    std::vector<VerifyPart> parts;                   ///< in the order of the image
+    std::vector<VerifyGoal> goals;                   ///< part by part, then of the whole image
     std::vector<VerifyFinding> findings;             ///< by part, kind, address
     std::vector<std::string> notes;
 };

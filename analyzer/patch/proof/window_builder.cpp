@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "patch/rewrite_check.h"
 #include "support/bytes.h"
 
 namespace trapline::patch::proof {
@@ -117,7 +118,9 @@ struct WindowBuilder::Job {
             if (index >= plan.stubs.size()) return refuse(fmt::format("found stub {}, expected one of {}", index, plan.stubs.size()));
             const PlanStub& stub = plan.stubs[index];
             const AddressRange range{VirtAddr{stub.address}, VirtAddr{stub.address + stub.bytes.size()}};
-            if (stub.bytes.empty() || stub.bytes.size() > kMostBytes || range.begin < window.layout->stubs.begin || range.end > window.layout->stubs.end || range.end < range.begin)
+            const ReservedRange* const boot = patch.part == kStubPart ? find_boot_stubs(plan) : nullptr;
+            const AddressRange area = boot != nullptr ? AddressRange{VirtAddr{boot->begin}, VirtAddr{boot->end}} : window.layout->stubs;
+            if (stub.bytes.empty() || stub.bytes.size() > kMostBytes || range.begin < area.begin || range.end > area.end || range.end < range.begin)
                 return refuse(fmt::format("a stub of {} bytes at {:#x} is outside the stub area", stub.bytes.size(), stub.address));
             window.stubs.push_back(range);
             window.patched.add(stub.address, stub.bytes);
@@ -244,7 +247,7 @@ struct WindowBuilder::Job {
         site.instruction = decode_instruction(planned.bytes, window.layout->mode, address);
         if (!site.instruction.valid() || window.original.at(address, window.layout->mode).identity != site.instruction.identity)
             return refuse(fmt::format("site {} is {} in the plan, and something else at {:#x}", index, to_hex(planned.bytes), address), ErrorCode::inconsistent);
-        if (const isa::AbiTemplate* const code = builder.abi_->find_template(planned.form, window.layout->mode, site.instruction.bits())) site.stack_bytes = code->stack_bytes;
+        if (const isa::AbiTemplate* const code = builder.abi_->find_template(planned.form, window.layout->mode, site.instruction.bits(), patch.part == kStubPart)) site.stack_bytes = code->stack_bytes;
         site.resume = planned.resume;
         site.traps = planned.privileged == "yes" || planned.technique == Technique::trap;
         window.sites.push_back(std::move(site));

@@ -7,6 +7,7 @@
 // gains nothing here and is left to the other tactics.
 #include <fmt/format.h>
 
+#include "patch/self_moving.h"
 #include "patch/tactics/tactic.h"
 
 namespace trapline::patch {
@@ -15,7 +16,7 @@ Proposal propose_inline(const PlanContext& context, scan::CodePlace site) {
     auto insn = read_instruction(context.facts, site);
     const auto number = context.sites.find(site);
     if (!insn || number == context.sites.end()) return {std::nullopt, "no instruction of the sweep stands here"};
-    const auto code = context.templates.find(*insn, context.planned[number->second].form);
+    const auto code = context.templates.find(*insn, context.planned[number->second].form, moves_itself(context.facts.image()));
     if (!code) return {std::nullopt, code.error().describe()};
     if (*code == nullptr) return {std::nullopt, "the interface has no code for it"};
     if ((*code)->source->calls_vmm) return {std::nullopt, "the operation needs the VMM"};
