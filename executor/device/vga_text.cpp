@@ -142,13 +142,22 @@ void VgaText::port_out(std::uint16_t port, unsigned, std::uint32_t value) {
     }
 }
 
+unsigned VgaText::columns() const { return std::min(crtc_[0x01] + 1u, 132u); }
+
+unsigned VgaText::rows() const {
+    // Scan lines shown less one, whose bits 8 and 9 are in the overflow register, by those of a character less one.
+    const unsigned lines = (crtc_[0x12] | (crtc_[0x07] & 0x02u) << 7 | (crtc_[0x07] & 0x40u) << 3) + 1;
+    return std::clamp(lines / ((crtc_[0x09] & 0x1Fu) + 1), 1u, 60u);
+}
+
 std::string VgaText::render(std::span<const std::uint8_t> memory) const {
     std::string out;
-    for (unsigned row = 0; row < kRows; ++row) {
+    const unsigned pitch = crtc_[0x13] * 2u;  // the offset register counts pairs of cells
+    for (unsigned row = 0; row < rows(); ++row) {
         const std::size_t line = out.size();
         std::size_t end = line;  // behind the last glyph that is not a space
-        for (unsigned column = 0; column < kColumns; ++column) {
-            const std::size_t at = (start_cell() + row * kColumns + column) * 2 % kMemorySize;
+        for (unsigned column = 0; column < columns(); ++column) {
+            const std::size_t at = (start_cell() + row * pitch + column) * 2 % kMemorySize;
             const char16_t c = at < memory.size() ? glyph(memory[at]) : u' ';
             append_utf8(out, c);
             if (c != u' ') end = out.size();

@@ -26,7 +26,10 @@ public:
     /// The character cell at the screen's upper left corner, and the cursor's, counted from the memory's first.
     unsigned start_cell() const { return crtc_[0x0C] << 8 | crtc_[0x0D]; }
     unsigned cursor_cell() const { return crtc_[0x0E] << 8 | crtc_[0x0F]; }
-    /// The screen as 25 lines of UTF-8, without attributes and without spaces at the lines' ends. `memory` is display memory from B8000h on;
+    /// Columns and lines that the CRT controller shows, at most 132 by 60.
+    unsigned columns() const;
+    unsigned rows() const;
+    /// The screen as lines of UTF-8, without attributes and without spaces at the lines' ends. `memory` is display memory from B8000h on;
     /// the screen wraps at its end, and cells beyond `memory` are empty.
     std::string render(std::span<const std::uint8_t> memory) const;
 

@@ -7,7 +7,8 @@ command with {guest} in it. Under QEMU the rows of NAME.tcg-differences apply: w
 manual, in TSV of the columns COLUMNS. `line` counts in NAME.expected, `expected` is that line again, `tcg` what stands there
 instead (\\n between lines, `-` for none). The rows are held both ways: a line that TCG gets right after all fails too. Where
 TCG loses its way the file is one line, `skip: WHY`. So is NAME.executor-difference, for --trapline: what the executor does not do.
-NAME.boot, where there is one, says with what the guest is started: lines `append COMMAND LINE` and `module FILE TEXT`, the file beside it.
+NAME.boot, where there is one, says with what the guest is started: lines `append COMMAND LINE`, `module FILE TEXT`, the file beside it, and
+`vga` for a guest that needs one under QEMU. NAME.screen, where there is one, is what --trapline --screen prints at the end.
 With --grub GRUB loads the guest by Multiboot 2 (grub_image.py), under TCG; no rows apply then.
 Exit 0: equal, and the guest ended with its pass code. 1: not so. 77: the program is missing, or a file says that it cannot."""
 import argparse
@@ -63,8 +64,8 @@ def reason_to_skip(path):
 
 
 def read_boot(path):
-    """Gives the command line and the modules (path, text) of a .boot file; of one that is absent, none."""
-    line, modules = "", []
+    """Gives the command line, the modules (path, text) and QEMU's options of a .boot file; of one that is absent, none."""
+    line, modules, devices = "", [], []
     for row in path.read_text(encoding="ascii").splitlines() if path.exists() else []:
         key, _, value = row.partition(" ")
         if key == "append":
@@ -72,9 +73,11 @@ def read_boot(path):
         elif key == "module":
             name, _, text = value.partition(" ")
             modules.append((path.parent / name, text))
+        elif row == "vga":
+            devices = ["-vga", "std"]
         elif not row.startswith("#"):
-            raise ValueError(f"{path}: found {row!r}, expected `append COMMAND LINE` or `module FILE TEXT`")
-    return line, modules
+            raise ValueError(f"{path}: found {row!r}, expected `append COMMAND LINE`, `module FILE TEXT` or `vga`")
+    return line, modules, devices
 
 
 def qemu(options, kernel, more=()):
@@ -83,19 +86,21 @@ def qemu(options, kernel, more=()):
             "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-no-reboot", "-kernel", str(kernel), *more]
 
 
-def command_of(options, guest, line, modules):
+def command_of(options, guest, boot):
     """Gives the command and the exit code that says pass."""
+    line, modules, devices = boot
     if options.program:
         return [word.replace("{guest}", str(guest)) for word in shlex.split(options.program)], options.pass_code
     if options.trapline:
         more = ["--append", line] if line else []
+        more += ["--screen"] if options.expected.with_suffix(".screen").exists() else []
         for path, text in modules:
             more += ["--module", f"{path}={text}"]
         return [options.trapline, "run", str(guest), "--technique", options.technique, *more], TRAPLINE_PASS
     if options.grub:
         # A VGA: GRUB tells of the text screen only where there is one.
         return qemu(options, options.grub, ["-vga", "std"]), QEMU_PASS
-    more = ["-append", line] if line else []
+    more = devices + (["-append", line] if line else [])
     if modules:
         # The path stands where the text has its first word; a comma separates modules, two are one comma.
         more += ["-initrd", ",".join(" ".join([str(path), *text.split(" ")[1:]]).replace(",", ",,") for path, text in modules)]
@@ -118,7 +123,7 @@ def compare(options, guest, wanted, command_and_code):
         print(f"{command[0]} is not installed")
         return SKIPPED
     output, errors, ending = run(command, options.timeout)
-    got = output.decode("ascii", errors="backslashreplace").splitlines(keepends=True)
+    got = output.decode("utf-8", errors="backslashreplace").splitlines(keepends=True)
     if got == wanted and ending == pass_code:
         return 0
     print(shlex.join(command))
@@ -160,11 +165,14 @@ def main():
         except ValueError as error:
             print(error)
             return 1
+    screen = options.expected.with_suffix(".screen")
+    if options.trapline and screen.exists():
+        wanted += screen.read_text(encoding="utf-8").splitlines(keepends=True)
     if not guest.exists():
         print(f"{guest} has not been built (target trapline_guests)")
         return 1
     try:
-        line, modules = read_boot(options.expected.with_suffix(".boot"))
+        boot = read_boot(options.expected.with_suffix(".boot"))
     except ValueError as error:
         print(error)
         return 1
@@ -174,8 +182,8 @@ def main():
                 print(reason)
                 return SKIPPED
             options.grub = pathlib.Path(scratch) / "image"
-            grub_image.write(options.grub, guest, line, modules, pathlib.Path(scratch))
-        return compare(options, guest, wanted, command_of(options, guest, line, modules))
+            grub_image.write(options.grub, guest, *boot[:2], pathlib.Path(scratch))
+        return compare(options, guest, wanted, command_of(options, guest, boot))
 
 
 if __name__ == "__main__":

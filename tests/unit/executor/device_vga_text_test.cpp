@@ -45,6 +45,29 @@ TEST_CASE("The screen is text", "[device]") {
     CHECK(m.line(1).size() == 80 * 3);
 }
 
+TEST_CASE("The screen has the size that the CRT controller shows", "[device]") {
+    const auto lines = [](Machine& m) { const std::string all = m.vga.render(m.memory); return std::count(all.begin(), all.end(), '\n'); };
+    Machine m;
+    m.put(80 * 49, "the fiftieth");
+    m.crtc(0x11, 0x0E);  // registers 0 to 7 can be written
+    m.crtc(0x09, 0x47);  // characters of 8 lines
+    CHECK(lines(m) == 50);
+    CHECK(m.line(49) == "the fiftieth");
+    // Mode 1: 40 columns, of which a line takes 20 words.
+    m.crtc(0x09, 0x4F), m.crtc(0x01, 0x27), m.crtc(0x13, 0x14);
+    m.put(39, "ab");
+    CHECK(lines(m) == 25);
+    CHECK(m.line(0).size() == 40);
+    CHECK(m.line(1) == "b");
+    // The most that anyone may ask for, and the least.
+    m.crtc(0x01, 0xFF), m.crtc(0x07, 0xFF), m.crtc(0x12, 0xFF), m.crtc(0x09, 0x00);
+    CHECK(lines(m) == 60);
+    m.put(0, std::string(132, 'x') + "y"), m.crtc(0x13, 0xFF);
+    CHECK(m.line(0) == std::string(132, 'x'));
+    m.crtc(0x07, 0), m.crtc(0x12, 0), m.crtc(0x09, 0x1F);
+    CHECK(lines(m) == 1);
+}
+
 TEST_CASE("The start address scrolls and wraps, the cursor reads back", "[device]") {
     Machine m;
     m.put(80, "second");

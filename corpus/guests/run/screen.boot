@@ -1,0 +1,2 @@
+# A VGA for QEMU, which has none otherwise here.
+vga
