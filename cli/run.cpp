@@ -40,7 +40,7 @@ struct Options {
     std::string image, initrd, append, technique = "auto", plan, memory = "256M", serial = "stdio", stats, trace, crash_dump;
     std::vector<std::string> modules;
     double timeout = 0;
-    bool exact = false, relocate = false, screen = false;
+    bool exact = false, relocate = false, screen = false, apic = false;
 };
 
 // The techniques that this program has, by their names on the command line.
@@ -180,6 +180,7 @@ int run(const Options& options, const GlobalOptions& global) {
     executor::RunRequest request;
     request.technique = std::find_if(std::begin(kTechniques), std::end(kTechniques), [&](const TechniqueName& one) { return options.technique == one.name; })->technique;
     request.timeout_seconds = options.timeout;
+    request.apic = options.apic;
     if (request.technique == RunTechnique::hypercall || request.technique == RunTechnique::automatic) {
         request.make_plan = plan_maker(options.plan, *files, global);
         // A plan that was asked for has to be there; one that nobody gave only makes the guest faster.
@@ -270,6 +271,7 @@ Run add_run(CLI::App& app, const GlobalOptions& global, CLI::App*& command) {
     command->add_flag("--relocate", options->relocate, "let a kernel choose its address (KASLR)");
     command->add_option("--timeout", options->timeout, "end the run after so many seconds")->type_name("SECONDS")->check(CLI::PositiveNumber.description(""));
     command->add_option("--serial", options->serial, "where the guest's serial port goes: stdio, or a file")->type_name("stdio|FILE")->capture_default_str();
+    command->add_flag("--apic", options->apic, "give the machine a local APIC and an I/O APIC, and tell of them in an MP table; without it there are two 8259 alone");
     command->add_flag("--screen", options->screen, "print the VGA text screen at the end");
     command->add_option("--stats", options->stats, "write counts and times by site, mnemonic and technique (trapline.stats/1)")->type_name("FILE");
     command->add_option("--trace", options->trace, "write a line for each instruction and event that comes to the monitor")->type_name("FILE");

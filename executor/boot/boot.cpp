@@ -98,6 +98,11 @@ void set_flat(Vcpu& vcpu, std::uint16_t code, std::uint16_t data, std::uint64_t 
 
 Result<BootReport> boot(const BootRequest& request, const SharedPages& ram, Vcpu& vcpu) {
     put_bios_data(ram);  // first, so that an image may lie over it
+    if (request.processor) {
+        constexpr std::uint32_t kFirmware = 0xF0000;
+        const std::vector<std::uint8_t> table = mp_table(kFirmware, *request.processor);
+        std::copy(table.begin(), table.end(), ram.data() + kFirmware);
+    }
     for (const Loader loader : {load_linux_bzimage, load_multiboot2, load_multiboot, load_linux_elf, load_plain_elf}) {
         auto report = loader(request, ram, vcpu);
         if (!report) return tl::unexpected(report.error());

@@ -3,10 +3,12 @@
 // file), Multiboot, and plain ELF programs.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "executor/cpu/vcpu.h"
+#include "executor/device/mp_table.h"
 #include "executor/mmu/guest_memory.h"
 #include "support/address.h"
 #include "support/bytes.h"
@@ -29,6 +31,7 @@ struct BootRequest {
     bool exact_command_line = false;  ///< add nothing to it
     unsigned tsc_khz = 0;          ///< of the host's time-stamp counter, told to kernels that can be told; 0 for unknown
     bool relocate = false;         ///< let a kernel choose another address for itself
+    std::optional<MpProcessor> processor;  ///< told with the APICs in an MP table at F0000h; Linux kernels get one at 0 in any case
 };
 
 struct BootReport {

@@ -20,6 +20,7 @@ struct RunRequest {
     int output = -1;              ///< where serial output goes
     int trace = -1;               ///< where a line for each arrival goes; -1 for nowhere
     double timeout_seconds = 0;   ///< 0 for none
+    bool apic = false;            ///< a local APIC and an I/O APIC, and a table that tells of them
     MakePlan make_plan;           ///< for the techniques hypercall and automatic: run in a process of its own while the guest starts
     bool plan_required = false;   ///< a plan that cannot be had ends the run, else it goes on without
 };

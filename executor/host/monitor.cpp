@@ -139,6 +139,7 @@ std::string run_machine(const RunRequest& request, const MonitorChannels& channe
     MachineOptions options;
     options.technique = request.technique;
     options.pc.memory_size = ram.size();
+    options.pc.apic = request.apic;
     options.pc.wall_time = clock_nanoseconds(CLOCK_REALTIME);
     options.pc.serial_output = [&serial](std::string_view bytes) { serial.write_all(bytes); };
     options.input = request.input < 0 ? -1 : STDIN_FILENO;
@@ -155,7 +156,12 @@ std::string run_machine(const RunRequest& request, const MonitorChannels& channe
     // Behind the user namespace, which would take it away. A broker that has gone already cannot be missed any more.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != channels.broker) _exit(kFailed);
-    const auto booted = boot(request.boot, ram, (*machine)->vcpu());
+    BootRequest what = request.boot;
+    if (request.apic) {
+        const CpuidLeaf identity = (*machine)->cpuid(1, 0);
+        what.processor = MpProcessor{identity.eax, identity.edx};
+    }
+    const auto booted = boot(what, ram, (*machine)->vcpu());
     if (!booted) return render_message(booted.error());
     (*machine)->set_text(booted->text);
     if (const Status confined = confine_calls(kept); !confined) return render_message(confined.error());

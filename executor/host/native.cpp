@@ -35,6 +35,7 @@ constexpr std::size_t kSignalStack = 256 * 1024;
 constexpr std::uint64_t kGuestEnd = std::uint64_t{1} << 32;
 constexpr unsigned kHwcapFsgsbase = 2;  // AT_HWCAP2 bit 1: RDFSBASE and WRFSBASE are enabled for programs
 constexpr std::uint16_t kWideCode = 0x33;
+constexpr unsigned kGeneralProtection = 13, kPageFault = 14;  // vectors
 
 NativeSignal last_signal;
 timer_t kick_timer;
@@ -109,8 +110,16 @@ void trapline_signal_arrived(int number, siginfo_t* info, void* context) {
     frame.rip = static_cast<std::uint32_t>(rip);
     frame.rflags = static_cast<std::uint64_t>(registers[REG_EFL]);
     std::memcpy(frame.fpu, user->uc_mcontext.fpregs, sizeof frame.fpu);
+    // SYSCALL and SYSENTER of 32-bit code come back by the host's own way, and nothing tells any more where they stood.
+    const bool wide = code == kWideCode || rip >= kGuestEnd;
     last_signal = {number, static_cast<unsigned>(registers[REG_TRAPNO]), static_cast<std::uint32_t>(registers[REG_ERR]),
-                   static_cast<std::uint64_t>(registers[REG_CR2]), code == kWideCode, system_call};
+                   static_cast<std::uint64_t>(registers[REG_CR2]), wide, system_call};
+    // An access over the end of 4 GiB goes on behind it here, at 0 on a real processor: the interpreter's. Where it does not know the
+    // instruction the guest gets #GP, which the manual allows (SDM vol. 3, "Limit Checking").
+    if (last_signal.trap == kPageFault && last_signal.address >= kGuestEnd) {
+        last_signal.trap = kGeneralProtection;
+        last_signal.error_code = 0;
+    }
     trapline_leave_guest();
 }
 

@@ -16,7 +16,7 @@ struct NativeSignal {
     unsigned trap = 0;             ///< the processor's vector (meaningless for kicks and SIGSYS)
     std::uint32_t error_code = 0;  ///< pushed by the processor
     std::uint64_t address = 0;     ///< CR2, for vector 14
-    bool wide = false;             ///< the guest had got into 64-bit code
+    bool wide = false;             ///< the guest had got into 64-bit code, its own or the host's
     int system_call = 0;           ///< SIGSYS: the number of the call that was refused
 };
 

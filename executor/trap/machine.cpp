@@ -54,6 +54,8 @@ Result<std::unique_ptr<Machine>> Machine::create(const decode::InstructionDecode
     if (!tlb) return tl::unexpected(tlb.error());
     machine->tlb_ = std::move(*tlb);
     if (const Status native = start_native(); !native) return tl::unexpected(native.error());
+    machine->cpuid_ = VirtualCpuid(host_cpuid, {.local_apic = options.pc.apic});
+    machine->msrs_ = VirtualMsrs(machine->cpuid_.is_intel(), {.local_apic = options.pc.apic});
     machine->started_ = machine->clock_.now();
     machine->pc_ = std::make_unique<Pc>(*machine, options.pc);
     machine->code_ = std::make_unique<CodePages>(decoder, forms, ram, copies, options.technique == RunTechnique::breakpoint);
