@@ -18,6 +18,7 @@
 #include "cli/guest_files.h"
 #include "cli/guest_modules.h"
 #include "cli/run_plan.h"
+#include "cli/update_plan.h"
 #include "executor/host/broker.h"
 #include "executor/host/collect_statistics.h"
 #include "executor/host/descriptor.h"
@@ -37,8 +38,9 @@ using executor::StopCause;
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20, kLeastMemory = 16 * kMiB, kMostMemory = 2048 * kMiB;
 
 struct Options {
-    std::string image, initrd, append, technique = "auto", plan, memory = "256M", serial = "stdio", stats, trace, crash_dump;
+    std::string image, initrd, append, technique = "auto", plan, memory = "256M", serial = "stdio", stats, trace, crash_dump, new_plan;
     std::vector<std::string> modules;
+    bool updates_plan = false;
     double timeout = 0;
     bool exact = false, relocate = false, screen = false, apic = false;
 };
@@ -146,8 +148,8 @@ void say_start(const executor::Started& started, const Options& options, const G
     std::fflush(stderr);
 }
 
-int write_results(const Options& options, const GuestFiles& files, const executor::RunRequest& request, const executor::RunResult& result, const Verdict& verdict,
-                  const executor::SharedPages& ram, const decode::InstructionDecoder& decoder) {
+int write_results(const Options& options, const GlobalOptions& global, const GuestFiles& files, const executor::RunRequest& request, const executor::RunResult& result, const Verdict& verdict,
+                  const executor::SharedPages& ram, const decode::InstructionDecoder& decoder, std::optional<PlanDocument>&& plan) {
     int code = kDone;
     const auto note = [&](const Status& status) {
         if (!status) code = std::max(code, report(status.error()));
@@ -161,6 +163,7 @@ int write_results(const Options& options, const GuestFiles& files, const executo
         statistics.sha256 = parts.sha256;
         note(write_output(options.stats, reports::render_stats_json(statistics)));
     }
+    if (options.updates_plan) note(update_plan(options.new_plan, std::move(plan), files, result.ended.sites, decoder.database(), global));
     return code;
 }
 
@@ -185,9 +188,16 @@ int run(const Options& options, const GlobalOptions& global) {
         request.make_plan = plan_maker(options.plan, *files, global);
         // A plan that was asked for has to be there; one that nobody gave only makes the guest faster.
         request.plan_required = !options.plan.empty() || request.technique == RunTechnique::hypercall;
-    } else if (!options.plan.empty()) {
-        fmt::print(stderr, "trapline: error: --plan: the technique {} uses none, expected hypercall or auto\n", options.technique);
+    } else if (!options.plan.empty() && !options.updates_plan) {
+        fmt::print(stderr, "trapline: error: --plan: the technique {} uses none, expected hypercall or auto (or --update-plan)\n", options.technique);
         return kUsage;
+    }
+    // One that cannot be updated at the end ends the run before it has begun.
+    std::optional<PlanDocument> plan;
+    if (options.updates_plan && !options.plan.empty()) {
+        auto read = read_plan(options.plan, *files);
+        if (!read) return report(read.error());
+        plan = std::move(*read);
     }
     // Standard input that was the image, the initrd or a module has been read to its end.
     const bool is_module = std::any_of(modules->begin(), modules->end(), [](const GuestModule& module) { return module.file == "-"; });
@@ -243,8 +253,11 @@ int run(const Options& options, const GlobalOptions& global) {
     }
     const Verdict verdict = judge(*result, options);
     if (verdict.code != kDone || !global.quiet) fmt::print(stderr, "trapline: {}{}\n", verdict.code == kDone ? "" : "error: ", reports::printable(verdict.text));
-    if (result->killed) return verdict.code;
-    return std::max(verdict.code, write_results(options, *files, request, *result, verdict, *ram, decoder));
+    if (result->killed) {
+        if (options.updates_plan) print_warning("the plan is left as it was: a monitor that was killed has counted nothing");
+        return verdict.code;
+    }
+    return std::max(verdict.code, write_results(options, global, *files, request, *result, verdict, *ram, decoder, std::move(plan)));
 }
 
 }  // namespace
@@ -262,6 +275,8 @@ Run add_run(CLI::App& app, const GlobalOptions& global, CLI::App*& command) {
     command->add_option("--technique", options->technique, "how sensitive instructions reach the monitor: breakpoints where they do not trap, or everywhere; by the patches of a plan; or at first as trap, and patched where they are hot")
         ->type_name(list)->capture_default_str()->check(CLI::IsMember(names).description(""));
     command->add_option("--plan", options->plan, "plan of the image (trapline plan); without one it is made while the guest starts")->type_name("FILE");
+    const CLI::Option* const update = command->add_option("--update-plan", options->new_plan, "write sites that the plan lacks, and how often each was executed, into it at the end: to FILE, else to that of --plan")
+        ->type_name("[FILE]")->expected(0, 1);
     command->add_option("-m,--memory", options->memory, "RAM of the guest, 16M to 2G")->type_name("SIZE")->capture_default_str();
     command->add_option("--initrd", options->initrd, "initial RAM disk, or the first Multiboot module")->type_name("FILE");
     command->add_option("--module", options->modules, "a Multiboot module, behind the initrd; TEXT is its command line, FILE unless given. May be given several times")
@@ -280,7 +295,15 @@ Run add_run(CLI::App& app, const GlobalOptions& global, CLI::App*& command) {
                     "guest fails: a triple fault, another code at that port, an instruction that cannot be run, --timeout; with 3 when the image or\n"
                     "another file is no good; with 5 when the host or the user ends it (SIGINT, SIGTERM, SIGHUP, Ctrl-A x on a terminal).\n"
                     "Example: trapline run vmlinuz --initrd initrd.img --append quiet");
-    return [options, &global] { return run(*options, global); };
+    return [options, update, &global] {
+        options->updates_plan = update->count() != 0;
+        if (options->updates_plan && options->new_plan.empty()) options->new_plan = options->plan;
+        if (options->updates_plan && (options->new_plan.empty() || options->new_plan == "-")) {
+            fmt::print(stderr, "trapline: error: --update-plan: found no file to write, expected --update-plan=FILE, or --plan FILE to bring up to date\n");
+            return static_cast<int>(kUsage);
+        }
+        return run(*options, global);
+    };
 }
 
 }  // namespace trapline::cli

@@ -15,8 +15,6 @@
 
 namespace trapline::cli {
 
-namespace {
-
 Result<PlanDocument> read_plan(const std::string& path, const GuestFiles& files) {
     const auto text = read_input_file(path);
     if (!text) return tl::unexpected(text.error());
@@ -45,8 +43,6 @@ Result<PlanDocument> make_plan(const GuestFiles& files, const GlobalOptions& glo
     if (failure) return tl::unexpected(*failure);
     return fail(ErrorCode::unsupported, "the image cannot be planned", files.name);
 }
-
-}  // namespace
 
 executor::MakePlan plan_maker(const std::string& path, const GuestFiles& files, const GlobalOptions& global) {
     return [path, &files, &global]() -> Result<std::vector<std::uint8_t>> {

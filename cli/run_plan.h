@@ -5,8 +5,14 @@
 #include "cli/command.h"
 #include "cli/guest_files.h"
 #include "executor/host/plan_service.h"
+#include "patch/plan.h"
 
 namespace trapline::cli {
+
+/// Reads the plan at `path` and holds it against the image: `inconsistent` for one of another image, else as reports::parse_plan_json.
+Result<PlanDocument> read_plan(const std::string& path, const GuestFiles& files);
+/// Makes a plan of the image. Starts threads.
+Result<PlanDocument> make_plan(const GuestFiles& files, const GlobalOptions& global);
 
 /// Gives a function that reads the plan at `path` and holds it against the image, or without a path makes one. It runs in a process of
 /// its own. Keeps references to `files` and `global`.

@@ -12,8 +12,6 @@
 namespace trapline::reports {
 namespace {
 
-constexpr Evidence kEvidences[] = {Evidence::reached, Evidence::swept, Evidence::hidden};
-
 Json mode_to_json(const std::string& mode) {
     if (mode == "16") return 16;
     if (mode == "32") return 32;
@@ -57,12 +55,14 @@ void read_source(ObjectReader& reader, const std::string& name, Status& status, 
     source.finish();
 }
 
-void read_evidence(ObjectReader& reader, Evidence& evidence) {
+void read_evidence(ObjectReader& reader, Evidence& evidence, EvidenceOf document) {
+    constexpr Evidence kAll[] = {Evidence::reached, Evidence::swept, Evidence::hidden, Evidence::executed};
     std::string word;
     std::vector<std::string_view> allowed;
-    for (const Evidence candidate : kEvidences) allowed.push_back(to_string(candidate));
+    for (const Evidence candidate : kAll)
+        if (candidate != Evidence::executed || document == EvidenceOf::plan) allowed.push_back(to_string(candidate));
     reader.read_word("evidence", word, allowed);
-    for (const Evidence candidate : kEvidences)
+    for (const Evidence candidate : kAll)
         if (to_string(candidate) == word) evidence = candidate;
 }
 
@@ -120,7 +120,7 @@ Finding finding_from_json(const Json& value, const std::string& pointer, const s
     reader.read("control_sensitive", finding.control_sensitive);
     reader.read_word("behavior_sensitive", finding.behavior_sensitive, {"no", "mode", "location", "both"});
     reader.read("critical", finding.critical);
-    read_evidence(reader, finding.evidence);
+    read_evidence(reader, finding.evidence, EvidenceOf::scan);
     const Json* contexts = reader.array("context");
     for (std::size_t i = 0; contexts != nullptr && i < contexts->size() && status; ++i) {
         ObjectReader item((*contexts)[i], fmt::format("{}/{}", reader.pointer_to("context"), i), name, status);

@@ -21,7 +21,8 @@ Json source_to_json(const std::string& file, std::uint32_t line);
 void read_source(ObjectReader& reader, const std::string& name, Status& status, std::string& file, std::uint32_t& line);
 /// Reads the "privileged" member: yes, no or cond:TOKEN.
 void read_privileged(ObjectReader& reader, std::string& privileged);
-/// Reads the "evidence" member.
-void read_evidence(ObjectReader& reader, Evidence& evidence);
+/// Reads the "evidence" member; only a plan's may be "executed".
+enum class EvidenceOf : std::uint8_t { scan, plan };
+void read_evidence(ObjectReader& reader, Evidence& evidence, EvidenceOf document);
 
 }  // namespace trapline::reports

@@ -102,7 +102,7 @@ PlannedSite site_from_json(const Json& value, const std::string& pointer, const 
     reader.read("form", site.form);
     read_privileged(reader, site.privileged);
     reader.read("critical", site.critical);
-    read_evidence(reader, site.evidence);
+    read_evidence(reader, site.evidence, EvidenceOf::plan);
     reader.read("operation", site.operation);
     reader.read("call", site.call);
     read_technique(reader, "technique", site.technique);

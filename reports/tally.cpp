@@ -101,6 +101,7 @@ std::vector<DisagreementCount> count_disagreements(const ScanDocument& document)
 
 void EvidenceCounts::add(Evidence evidence) {
     switch (evidence) {
+        case Evidence::executed:
         case Evidence::reached: ++reached; return;
         case Evidence::swept: ++swept; return;
         case Evidence::hidden: ++hidden; return;

@@ -9,6 +9,7 @@ std::string_view to_string(Evidence evidence) {
         case Evidence::reached: return "reached";
         case Evidence::swept: return "swept";
         case Evidence::hidden: return "hidden";
+        case Evidence::executed: return "executed";
     }
     return "unknown";
 }

@@ -18,7 +18,8 @@ namespace trapline {
 ///   into that one, or it is the head that a symbol cuts off. Both decodes are reported, each if it is a finding: the
 ///   sweep's as reached or swept, this one as hidden. A jump over a LOCK prefix lands so, too, but what it meets is rarely
 ///   a finding. Bytes inside an instruction to which nothing leads are not reported: every immediate would be.
-enum class Evidence : std::uint8_t { reached, swept, hidden };
+/// - executed: in plans alone: a run has executed it, and the scan had not found it.
+enum class Evidence : std::uint8_t { reached, swept, hidden, executed };
 std::string_view to_string(Evidence evidence);
 
 struct FindingContext {

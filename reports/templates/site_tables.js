@@ -4,7 +4,7 @@ if (document.getElementById("site-table")) {
     flags: 10, evidence: 11, context: 12, source: 13, operation: 14, technique: 15, why: 16, executions: 17 };
   const fn = { symbol: 0, section: 1, critical: 2, findings: 3, mnemonics: 4 };
   const CRITICAL = 1, CONTROL = 2, MODE = 4, LOCATION = 8, TRAPS = 16, UNKNOWN = 32;
-  const EVIDENCE = ["reached", "swept", "hidden"];
+  const EVIDENCE = ["reached", "swept", "hidden", "executed"];
   const place = (row) => text(row[site.symbol]) ? text(row[site.symbol]) + "+0x" + row[site.offset].toString(16) : "";
   const behavior = (flags) => flags & MODE ? (flags & LOCATION ? "both" : "mode") : flags & LOCATION ? "location" : "no";
 
