@@ -8,7 +8,7 @@ manual, in TSV of the columns COLUMNS. `line` counts in NAME.expected, `expected
 instead (\\n between lines, `-` for none). The rows are held both ways: a line that TCG gets right after all fails too. Where
 TCG loses its way the file is one line, `skip: WHY`. So is NAME.executor-difference, for --trapline: what the executor does not do.
 NAME.boot, where there is one, says with what the guest is started: lines `append COMMAND LINE`, `module FILE TEXT`, the file beside it, and
-`vga` for a guest that needs one under QEMU. NAME.screen, where there is one, is what --trapline --screen prints at the end.
+`vga` for a guest that needs one under QEMU, `apic` for one that needs APICs. NAME.screen, where there is one, is what --trapline --screen prints at the end.
 With --grub GRUB loads the guest by Multiboot 2 (grub_image.py), under TCG; no rows apply then.
 Exit 0: equal, and the guest ended with its pass code. 1: not so. 77: the program is missing, or a file says that it cannot."""
 import argparse
@@ -64,8 +64,8 @@ def reason_to_skip(path):
 
 
 def read_boot(path):
-    """Gives the command line, the modules (path, text) and QEMU's options of a .boot file; of one that is absent, none."""
-    line, modules, devices = "", [], []
+    """Gives the command line, the modules (path, text), QEMU's options and the executor's of a .boot file; of one that is absent, none."""
+    line, modules, devices, ours = "", [], [], []
     for row in path.read_text(encoding="ascii").splitlines() if path.exists() else []:
         key, _, value = row.partition(" ")
         if key == "append":
@@ -75,9 +75,11 @@ def read_boot(path):
             modules.append((path.parent / name, text))
         elif row == "vga":
             devices = ["-vga", "std"]
+        elif row == "apic":
+            devices, ours = [*devices, "-cpu", CPU + ",+apic"], ["--apic"]
         elif not row.startswith("#"):
-            raise ValueError(f"{path}: found {row!r}, expected `append COMMAND LINE`, `module FILE TEXT` or `vga`")
-    return line, modules, devices
+            raise ValueError(f"{path}: found {row!r}, expected `append COMMAND LINE`, `module FILE TEXT`, `vga` or `apic`")
+    return line, modules, devices, ours
 
 
 def qemu(options, kernel, more=()):
@@ -88,11 +90,11 @@ def qemu(options, kernel, more=()):
 
 def command_of(options, guest, boot):
     """Gives the command and the exit code that says pass."""
-    line, modules, devices = boot
+    line, modules, devices, ours = boot
     if options.program:
         return [word.replace("{guest}", str(guest)) for word in shlex.split(options.program)], options.pass_code
     if options.trapline:
-        more = ["--append", line] if line else []
+        more = ours + (["--append", line] if line else [])
         more += ["--screen"] if options.expected.with_suffix(".screen").exists() else []
         for path, text in modules:
             more += ["--module", f"{path}={text}"]

@@ -1,0 +1,2 @@
+# Without APICs there is nothing to ask.
+apic
