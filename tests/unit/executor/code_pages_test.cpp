@@ -135,4 +135,46 @@ TEST_CASE("a patch that moves an x87 instruction is left out while it traps", "[
     CHECK(pages.prepare(0, overlays).has_overlays);
 }
 
+TEST_CASE("a springboard is laid where the instructions that made room for it begin, and nowhere else", "[code_pages]") {
+    // A plan that is out of step with the code would put its jump into the middle of an instruction.
+    Pages pages;
+    pages.code->set_cr0(kCr0);
+    std::memset(pages.ram.page(0), 0x90, kPageBytes);
+    const std::uint8_t site[] = {0x0F, 0x01, 0xE0}, moved[] = {0xBA, 1, 2, 3, 4, 0xBE, 5, 6, 7, 8};  // smsw eax; mov edx, ...; mov esi, ...
+    std::memcpy(pages.ram.page(0) + 0x20, site, sizeof site);
+    std::memcpy(pages.ram.page(0) + 0x40, moved, sizeof moved);
+    struct Row {
+        std::uint16_t begin, end;
+        bool laid;
+    };
+    for (const Row row : {Row{0x40, 0x4A, true}, Row{0x45, 0x4F, true}, Row{0x41, 0x4B, false}, Row{0x44, 0x4E, false}, Row{0x46, 0x50, false}}) {
+        INFO(row.begin);
+        // mov's place: jmp rel32 to the first stub, and at the fifth byte the relay to the second one
+        const CodeOverlay board{.offset = row.begin, .bytes = {0xE9, 0, 0, 0, 1, 0xE9, 0, 0, 0, 2}, .window_begin = 0x20, .window_end = 0x23, .evicted_begin = row.begin, .evicted_end = row.end};
+        const CodeOverlay jump{.offset = 0x20, .bytes = {0xEB, static_cast<std::uint8_t>(row.begin + 5 - 0x22)}, .window_begin = 0x20, .window_end = 0x23, .evicted_begin = row.begin, .evicted_end = row.end};
+        const CodeOverlay* const overlays[] = {&board, &jump};
+        const CodePage& page = pages.prepare(0, overlays);
+        CHECK(page.has_overlays == row.laid);
+        CHECK((pages.copied(page, row.begin) == 0xE9) == row.laid);
+        CHECK(pages.copied(page, 0x20) == (row.laid ? 0xEB : 0xCC));  // as a whole or not at all: else SMSW is a breakpoint
+        CHECK(page.inside[row.begin + 5u] == row.laid);               // who stands there stands for SMSW: Machine::leave_relay
+        CHECK(page.breakpoints[0x20] == !row.laid);
+        pages.code->forget(0);
+    }
+}
+
+TEST_CASE("a springboard that moves an x87 instruction is left out while it traps", "[code_pages]") {
+    Pages pages;
+    std::memset(pages.ram.page(0), 0x90, kPageBytes);
+    const std::uint8_t site[] = {0x0F, 0x01, 0xE0}, moved[] = {0xD9, 0x05, 0, 0, 0, 0, 0xBE, 5, 6, 7, 8};  // smsw eax; fld [0]; mov esi, ...
+    std::memcpy(pages.ram.page(0) + 0x20, site, sizeof site);
+    std::memcpy(pages.ram.page(0) + 0x40, moved, sizeof moved);
+    const CodeOverlay board{.offset = 0x40, .bytes = {0xE9, 0, 0, 0, 1, 0xE9, 0, 0, 0, 2, 0xCC}, .window_begin = 0x20, .window_end = 0x23, .evicted_begin = 0x40, .evicted_end = 0x4B};
+    const CodeOverlay* const overlays[] = {&board};
+    pages.code->set_cr0(kCr0 | cr0::ts);
+    CHECK_FALSE(pages.prepare(0, overlays).has_overlays);
+    CHECK(pages.code->set_cr0(kCr0) == std::vector<std::uint32_t>{0});
+    CHECK(pages.prepare(0, overlays).has_overlays);
+}
+
 }  // namespace trapline::executor::test

@@ -95,6 +95,9 @@ TEST_CASE("Behind the filter only what running a guest takes is answered", "[exe
         {"RAM above 4 GiB", [&](const Files& f) { map(0x1'0000'0000, 4096, PROT_READ, kGuest, f.kept.ram); }},
         {"4 GiB of RAM and more", [&](const Files& f) { map(kLow, 0x1'0000'0000, PROT_READ, kGuest, f.kept.ram); }},
         {"another file", [&](const Files&) { map(kLow, 4096, PROT_READ, kGuest, 0); }},
+        {"madvise: poison", [](const Files& f) { syscall(SYS_madvise, f.ram.data(), 4096, 100); }},
+        {"madvise: punch a hole", [](const Files& f) { syscall(SYS_madvise, f.ram.data(), 4096, MADV_REMOVE); }},
+        {"futex", [](const Files& f) { syscall(SYS_futex, f.ram.data(), 1, 1, nullptr, nullptr, 0); }},
         {"mprotect, executable", [](const Files& f) { syscall(SYS_mprotect, f.ram.data(), 4096, PROT_READ | PROT_EXEC); }},
         {"x32", [](const Files&) { syscall(0x4000'0000 + SYS_read, 0, nullptr, 0); }},
         {"INT 80h: getpid of i386", [](const Files&) { asm volatile("int $0x80" : : "a"(20) : "memory"); }},
@@ -175,6 +178,38 @@ TEST_CASE("A confined process has its descriptors and no others, no environment,
     waitpid(child, &status, 0);
     close(other);
     CHECK(status == 0);
+}
+
+TEST_CASE("A confined process has the memory that it may have, and no more", "[executor]") {
+    Files files;
+    files.kept.heap_bytes = 64 << 20;
+    const pid_t child = fork();
+    if (child == 0) {
+        constexpr int kPrivate = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+        constexpr std::size_t kMebi = 1 << 20, kGibi = 1 << 30;
+        const auto get = [](std::size_t size, int access) { return mmap(nullptr, size, access, kPrivate, -1, 0); };
+        if (!confine_process(files.kept)) _exit(2);
+        void* const some = get(16 * kMebi, PROT_READ | PROT_WRITE);
+        if (some == MAP_FAILED) _exit(3);
+        if (get(64 * kMebi, PROT_READ | PROT_WRITE) != MAP_FAILED) _exit(4);
+        if (sbrk(64 * kMebi) != reinterpret_cast<void*>(-1)) _exit(5);
+        // What can be read only costs page tables, which count for no limit of memory: 2 MiB of them for each GiB.
+        void* const readable = get(256 * kMebi, PROT_READ);
+        if (readable == MAP_FAILED) _exit(6);
+        if (mprotect(readable, 256 * kMebi, PROT_READ | PROT_WRITE) == 0) _exit(7);
+        munmap(readable, 256 * kMebi);
+        if (get(64 * kGibi, PROT_READ) != MAP_FAILED) _exit(8);
+        if (mremap(files.ram.data(), 0, 64 * kGibi, MREMAP_MAYMOVE) != MAP_FAILED) _exit(9);
+        // The guest's own addresses are still to be had, all of them.
+        for (std::uint64_t at = kMebi; at < 4 * kGibi; at += kMebi)
+            if (mmap(reinterpret_cast<void*>(at), kMebi, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, files.kept.ram, 0) == MAP_FAILED) _exit(10);
+        if (get(16 * kMebi, PROT_READ | PROT_WRITE) == MAP_FAILED) _exit(11);
+        _exit(0);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 0);
 }
 #endif
 
