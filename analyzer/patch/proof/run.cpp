@@ -188,6 +188,12 @@ private:
         const WindowSite* const site = window_.find_site(ip);
         if (site != nullptr || is_sensitive(insn.action)) {
             const std::uint64_t before = m_.cpu.general[kRsp];
+            // A stack in the VMM's own pages is none that a stub could use, even where the original makes no use of it.
+            if (site != nullptr && site->stack_bytes > 0 && layout_.is_reserved((before - site->stack_bytes) & layout_.address_mask(), site->stack_bytes)) {
+                run_.outside_contract = true;
+                over_ = true;
+                return;
+            }
             if (!operate(insn, ip)) return;
             m_.cpu.ip = insn.next;
             if (site != nullptr && site->stack_bytes > 0) {
