@@ -17,6 +17,7 @@
 #include "cli/command.h"
 #include "cli/guest_files.h"
 #include "cli/guest_modules.h"
+#include "cli/input_file.h"
 #include "cli/run_plan.h"
 #include "cli/update_plan.h"
 #include "executor/host/broker.h"
@@ -161,6 +162,7 @@ int write_results(const Options& options, const GlobalOptions& global, const Gue
         RunStatistics statistics = executor::collect_statistics(request, result, ram.size(), decoder, [&](std::uint64_t linear) { return parts.part_of(linear); });
         statistics.image = options.image;
         statistics.sha256 = parts.sha256;
+        if (const auto limit = read_input_file("/proc/sys/vm/max_map_count", 64)) std::from_chars(limit->data(), limit->data() + limit->size(), statistics.host.mappings_allowed);
         note(write_output(options.stats, reports::render_stats_json(statistics)));
     }
     if (options.updates_plan) note(update_plan(options.new_plan, std::move(plan), files, result.ended.sites, decoder.database(), global));

@@ -147,7 +147,7 @@ std::string render_run_ways(const RunStatistics& run) {
     if (sum.count == 0) return "<p>No sensitive instruction came to the monitor.</p>\n";
     std::string out = open_table("Sensitive instructions by the way they came", {{"Way"}, {"Count", true}, {"Of all", true}, {"Time", true}, {"Of all", true}, {"Each", true}, {"Meaning"}});
     const auto row = [&](std::string_view head, const RunCount& one, const std::string& each, std::string_view meaning) {
-        out += fmt::format("<tr><th scope=\"row\">{}</th>", head) + number_cell(one.count) + figure_cell(percentage(one.count, sum.count)) + figure_cell(readable_duration(one.nanoseconds)) +
+        out += fmt::format("<tr><th scope=\"row\" class=\"way\">{}</th>", head) + number_cell(one.count) + figure_cell(percentage(one.count, sum.count)) + figure_cell(readable_duration(one.nanoseconds)) +
                figure_cell(percentage(one.nanoseconds, sum.nanoseconds)) + figure_cell(each) +
                fmt::format("<td class=\"prose\">{}</td></tr>\n", meaning);
     };

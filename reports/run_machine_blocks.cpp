@@ -43,8 +43,12 @@ std::string render_run_machine(const RunStatistics& run) {
     const std::uint64_t refused = find_count(run.mmu, "fills_refused");
     std::string out = "<div class=\"split even\"><div><h3>Entries and exits</h3>\n" + counter_table("Entries and exits", kExitCounters, run.exits) + "</div><div><h3>Memory management</h3>\n" +
                       counter_table("Memory management", kMmuCounters, run.mmu) + "</div></div>\n<h3>The host's limits</h3>\n<dl class=\"facts\">\n";
+    const RunHost& host = run.host;
     out += fact("Memory of the guest", readable_size(run.memory));
-    out += fact("Mappings that the host refused", refused == 0 ? "none" : fmt::format("{}: raise vm.max_map_count", grouped(refused)));
+    if (host.peak_memory != 0) out += fact("Resident at once", readable_size(host.peak_memory));
+    if (host.mappings != 0) out += fact("Mappings at the end", grouped(host.mappings) + (host.mappings_allowed == 0 ? "" : fmt::format(" of {}, {}", grouped(host.mappings_allowed), percentage(host.mappings, host.mappings_allowed))));
+    if (host.overflows != 0) out += fact("Mappings dropped for want of room", fmt::format("{} times: raise vm.max_map_count", grouped(host.overflows)));
+    out += fact("Mappings that the host refused", refused == 0 ? "none" : fmt::format("{}", grouped(refused)));
     out += fact("Ended by the host", run.ending == "host-limit" ? (run.detail.empty() ? "yes" : fitted(printable(run.detail), 400)) : "no");
     return out + "</dl>\n";
 }

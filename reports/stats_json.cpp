@@ -57,6 +57,7 @@ public:
         if (wanted(document_, "containment")) read_containment();
         read_ending();
         read_times();
+        read_host();
         if (wanted(document_, "techniques")) out_.arrivals = read_ways(document_);
         read_counters("exits", kExitCounters, out_.exits);
         read_counters("mmu", kMmuCounters, out_.mmu);
@@ -113,6 +114,18 @@ private:
         times.read("monitor", out_.monitor);
         times.read("idle", out_.idle);
         times.finish();
+    }
+
+    /// Came to this version of the document later, so it may be missing.
+    void read_host() {
+        const Json* value = document_.has("host") ? document_.object("host") : nullptr;
+        if (value == nullptr) return;
+        ObjectReader host(*value, "/host", name_, status_);
+        host.read("mappings", out_.host.mappings);
+        host.read("mappings_allowed", out_.host.mappings_allowed);
+        host.read("overflows", out_.host.overflows);
+        host.read("peak_memory", out_.host.peak_memory);
+        host.finish();
     }
 
     /// Reads the "techniques" of an object.
@@ -245,6 +258,7 @@ std::string render_stats_json(const RunStatistics& statistics) {
         writer.member("containment", statistics.containment);
         writer.member("ending", {{"kind", statistics.ending}, {"code", statistics.code}, {"detail", statistics.detail}});
         writer.member("nanoseconds", {{"wall", statistics.wall}, {"guest", statistics.guest}, {"monitor", statistics.monitor}, {"idle", statistics.idle}});
+        writer.member("host", {{"mappings", statistics.host.mappings}, {"mappings_allowed", statistics.host.mappings_allowed}, {"overflows", statistics.host.overflows}, {"peak_memory", statistics.host.peak_memory}});
         writer.member("techniques", counts_to_json(statistics.arrivals));
         writer.member("exits", pairs_to_json(statistics.exits));
         writer.member("mmu", pairs_to_json(statistics.mmu));

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -293,8 +294,10 @@ private:
         }
         kill(monitor_, SIGKILL);
         int status = 0;
-        while (waitpid(monitor_, &status, 0) < 0 && errno == EINTR) {
+        rusage used{};
+        while (wait4(monitor_, &status, 0, &used) < 0 && errno == EINTR) {
         }
+        result_.peak_memory = static_cast<std::uint64_t>(used.ru_maxrss) << 10;  // the host counts in KiB
         monitor_ = -1;
         return status;
     }

@@ -44,6 +44,7 @@ struct RunResult {
     StopCause stopped = StopCause::none;
     int stop_signal = 0;               ///< of StopCause::signal
     bool killed = false;               ///< did not end when it was told to: no registers, no counts
+    std::uint64_t peak_memory = 0;     ///< bytes of the monitor that were resident at once, guest memory that it touched among them
 };
 
 /// Runs a guest in `ram` (which is the guest's afterwards as before: for dumps) until it ends. Call while the process has one thread. While

@@ -56,6 +56,7 @@ RunStatistics collect_statistics(const RunRequest& request, const RunResult& res
     out.guest = nanoseconds(numbers.guest_ticks);
     out.monitor = nanoseconds(numbers.monitor_ticks);
     out.idle = nanoseconds(numbers.idle_ticks);
+    out.host = {numbers.host_mappings, 0, numbers.overflows, result.peak_memory};
     out.exits = {{"entries", numbers.entries}, {"signals", numbers.signals}, {"hypercalls", numbers.hypercalls}, {"kicks", numbers.kicks}, {"interpreted", numbers.interpreted}};
     out.mmu = {{"fills_mapped", numbers.fills[0]}, {"fills_faulted", numbers.fills[1]}, {"fills_interpreted", numbers.fills[2]}, {"fills_refused", numbers.fills[3]},
                {"maps", numbers.maps}, {"unmaps", numbers.unmaps}, {"protects", numbers.protects}, {"flushes", numbers.flushes},

@@ -11,7 +11,7 @@ namespace trapline::executor {
 /// Says which part of the image the code at an address is; kOtherCode where it is none's.
 using PartOf = std::function<std::string(std::uint64_t linear)>;
 
-/// Makes the document of a run that ended with counts. Image and sha256 are left to the caller.
+/// Makes the document of a run that ended with counts. Image, sha256 and what the host allows are left to the caller.
 RunStatistics collect_statistics(const RunRequest& request, const RunResult& result, std::uint64_t memory, const decode::InstructionDecoder& decoder, const PartOf& part_of);
 
 std::string_view to_string(RunTechnique technique);

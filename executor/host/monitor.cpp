@@ -99,6 +99,8 @@ Ended describe(Machine& machine, const RunOutcome& outcome) {
     numbers.unmaps = mappings.unmaps;
     numbers.protects = mappings.protects;
     numbers.flushes = mappings.flushes;
+    numbers.overflows = mappings.overflows;
+    numbers.host_mappings = const_cast<Mmu&>(machine.mmu()).tlb().count_mappings();
     numbers.code_scans = machine.code().scans();
     numbers.code_writes = machine.mmu().code_writes();
     numbers.delivered = statistics.delivered;

@@ -37,6 +37,14 @@ struct RunSite {
 /// The part of code that the image does not hold at that address: programs, modules, decompressors, relocated kernels.
 inline constexpr std::string_view kOtherCode = "other";
 
+/// What a run took of the host, beside what the host gives.
+struct RunHost {
+    std::uint64_t mappings = 0;          ///< of guest pages at the end, at most
+    std::uint64_t mappings_allowed = 0;  ///< vm.max_map_count; 0 where it is not known
+    std::uint64_t overflows = 0;         ///< times that all were dropped because the host took no more
+    std::uint64_t peak_memory = 0;       ///< bytes that were resident at once, guest memory among them
+};
+
 struct RunStatistics {
     // The guest.
     std::string image, sha256;        ///< sha256 of the innermost file: of a bzImage the kernel inside
@@ -50,6 +58,7 @@ struct RunStatistics {
     // Where the time went, in nanoseconds. The parts are those of the run itself: without loading.
     std::uint64_t wall = 0, guest = 0, monitor = 0, idle = 0;
 
+    RunHost host;
     RunCounts arrivals;
     std::vector<RunMnemonic> mnemonics;                                   ///< most frequent first
     std::vector<std::pair<std::string_view, std::uint64_t>> exits;        ///< how native code was left, and what was interpreted

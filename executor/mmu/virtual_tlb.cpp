@@ -112,6 +112,7 @@ void VirtualTlb::unmap_run(std::uint32_t page, std::uint32_t end) {
 /// Whole mappings only: this always works.
 void VirtualTlb::drop_all() {
     ++counts_.flushes;
+    ++counts_.overflows;
     for (Listed* const listed : {&local_, &global_}) {
         for (const std::uint32_t page : listed->pages) {
             clear(page);
@@ -121,6 +122,17 @@ void VirtualTlb::drop_all() {
     }
     munmap(linear_address(0), std::size_t{reserved_end_ == 0 ? kPages : reserved_begin_} * kPageBytes);
     if (reserved_end_ != 0) munmap(linear_address(reserved_end_), std::size_t{kPages - reserved_end_} * kPageBytes);
+}
+
+std::uint32_t VirtualTlb::count_mappings() const {
+    constexpr std::uint32_t kHow = kPresent | kWritable | kExecutable;
+    std::uint32_t count = 0, before = 0;
+    for (const std::uint32_t entry : entries_) {
+        const bool continues = (before & kPresent) != 0 && ((entry ^ before) & kHow) == 0 && entry >> kFrameShift == (before >> kFrameShift) + 1 && (entry & kHow) != (kPresent | kExecutable);
+        if ((entry & kPresent) != 0 && !continues) ++count;
+        before = entry;
+    }
+    return count;
 }
 
 void VirtualTlb::reserve(std::uint32_t page, std::uint32_t count) {

@@ -23,6 +23,7 @@ struct MappedPage {
 /// Counts for statistics.
 struct MappingCounts {
     std::uint64_t maps = 0, unmaps = 0, protects = 0, flushes = 0;
+    std::uint64_t overflows = 0;  ///< times that everything was unmapped because the host took no more mappings
 };
 
 class VirtualTlb {
@@ -64,6 +65,9 @@ public:
     /// The first page from which on supervisor pages are mapped; kPages without any. Only flushes raise it.
     std::uint32_t first_supervisor_page() const { return local_.first_supervisor < global_.first_supervisor ? local_.first_supervisor : global_.first_supervisor; }
     const MappingCounts& counts() const { return counts_; }
+    /// Counts the host's mappings that hold guest pages now, at most: runs of pages mapped alike, copies of code one by one. Looks
+    /// at every page: some milliseconds.
+    std::uint32_t count_mappings() const;
 
 private:
     static constexpr std::uint32_t kFrameShift = DirectPages::kFrameShift, kPresent = DirectPages::kPresent, kWritable = DirectPages::kWritable,

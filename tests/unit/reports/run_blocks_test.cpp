@@ -101,7 +101,8 @@ TEST_CASE("counters stand beside their meaning, and the host's limits are told",
     run.mmu[3].second = 4;
     run.ending = "host-limit";
     run.detail = "no mapping <left>";
-    check_parts(render_run_machine(run), {"4: raise vm.max_map_count", "no mapping &lt;left&gt;"});
+    run.host = {1'500, 65'530, 2, 400'000'000};
+    check_parts(render_run_machine(run), {"<dt>Mappings that the host refused</dt><dd>4</dd>", "no mapping &lt;left&gt;", "1,500 of 65,530, 2.3 %", "2 times: raise vm.max_map_count", "400.0 MB"});
 }
 
 TEST_CASE("several runs stand side by side to one scale", "[reports]") {

@@ -24,6 +24,7 @@ RunStatistics sample() {
     statistics.ending = "debug-exit";
     statistics.code = 1;
     statistics.wall = 1000;
+    statistics.host = {400, 65'530, 1, 1 << 28};
     statistics.arrivals = {{{5, 500}, {2, 20}, {}, {}}};
     statistics.mnemonics = {{"popfd", {{{}, {2, 20}, {}, {}}}}, {"hlt", {{{5, 500}, {}, {}, {}}}}};
     for (const std::string_view name : {"entries", "signals", "hypercalls", "kicks", "interpreted"}) statistics.exits.emplace_back(name, 1);
@@ -74,7 +75,14 @@ TEST_CASE("A statistics document survives reading and writing", "[reports]") {
     REQUIRE(parsed);
     CHECK(reports::render_stats_json(*parsed) == text);
     CHECK(parsed->exits.size() == 5);
+    CHECK(parsed->host.mappings_allowed == 65'530);
     CHECK(parsed->sites[1].arrivals[0].nanoseconds == 500);
+}
+
+TEST_CASE("A statistics document of before the host's limits is read", "[reports]") {
+    const auto parsed = reports::parse_stats_json(changed("  \"host\": {\"mappings\":400,\"mappings_allowed\":65530,\"overflows\":1,\"peak_memory\":268435456},\n", ""), "s");
+    REQUIRE(parsed);
+    CHECK(parsed->host.mappings == 0);
 }
 
 TEST_CASE("A statistics document is read strictly", "[reports]") {
@@ -105,7 +113,8 @@ TEST_CASE("A statistics document is read strictly", "[reports]") {
         {"\"bytes\":\"9d\"", "\"bytes\":\"90909090909090909090909090909090\"", "/sites/0/bytes", ErrorCode::malformed},
         {"\"part\":\"other\",\"address\":\"0x100000\"", "\"part\":\"\",\"address\":\"0xc1000000\"", "/sites/1/address", ErrorCode::inconsistent},
         {"\"memory\":268435456", "\"memory\":null", "/guest/memory", ErrorCode::malformed},
-        {"\"guest\": {", "\"host\": {", "/", ErrorCode::malformed},
+        {"\"guest\": {", "\"visitor\": {", "/", ErrorCode::malformed},
+        {"\"overflows\"", "\"spills\"", "/host", ErrorCode::malformed},
     };
     for (const Row& row : rows) {
         INFO(row.from << " -> " << row.to);
