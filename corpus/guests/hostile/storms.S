@@ -16,6 +16,11 @@ guest:
     on serial, serial
     on serial_line, serial_line
     on serial_interrupts, serial_interrupts
+    on own, own
+    on own_endless, own_endless
+    on level, level
+    on level_endless, level_endless
+    on local_timer, local_timer
     end_cases
 
 // Channel 0 as a rate generator at half its clock, every 1.7 microseconds.
@@ -117,5 +122,74 @@ send_one:
     mov $0x20, %al
     out %al, $0x20
     ret
+
+// --- with APICs
+#define LOCAL 0xfee00000
+#define IO 0xfec00000
+#define VECTOR 0x51
+local_on:
+    movl $0x1ff, LOCAL + 0xf0
+    movl $0, LOCAL + 0x80
+    ret
+send_to_self:
+    movl $0x40000 + VECTOR, LOCAL + 0x300
+    ret
+// A handler that asks for itself again: the code that it came into gets no further.
+own:
+    movl $TICKS, patience
+own_endless:
+    hook VECTOR, $count_and_send
+    call local_on
+    call send_to_self
+    sti
+    jmp .
+count_and_send:
+    call send_to_self
+    jmp count_local
+// A level that nobody lowers comes again at each end of interrupt.
+raise_level:
+    call local_on
+    movl $0x19, IO                           // input 4
+    movl $0, IO + 0x10
+    movl $0x18, IO
+    movl $0x8000 + VECTOR, IO + 0x10
+    mov $0x3fc, %edx
+    mov $0x0b, %al
+    out %al, %dx
+    mov $0x3f9, %edx
+    mov $2, %al
+    out %al, %dx
+    ret
+level:
+    movl $TICKS, patience
+level_endless:
+    hook VECTOR, $count_local
+    call raise_level
+    sti
+    jmp .
+count_local:
+    movl $0, LOCAL + 0xb0
+    incl ticks
+    mov patience, %eax
+    cmp %eax, ticks
+    je enough
+    ret
+enough:
+    say "enough\n"
+    pass
+// The local timer, every nanosecond.
+local_timer:
+    hook VECTOR, $count_local
+    call local_on
+    movl $0xb, LOCAL + 0x3e0
+    movl $0x20000 + VECTOR, LOCAL + 0x320
+    movl $1, LOCAL + 0x380
+    sti
+1:  cmpl $TICKS, ticks
+    jb 1b
+    cli
+    say "enough\n"
+    pass
     .data
 ticks: .long 0
+patience: .long 0
