@@ -90,6 +90,8 @@ TEST_CASE("Behind the filter only what running a guest takes is answered", "[exe
         {"writable and executable memory", [](const Files&) { map(0, 4096, 7, kPrivate, -1); }},
         {"private memory at a fixed place", [](const Files&) { map(kLow, 4096, PROT_READ, kPrivate | MAP_FIXED, -1); }},
         {"RAM, executable", [&](const Files& f) { map(kLow, 4096, PROT_READ | PROT_EXEC, kGuest, f.kept.ram); }},
+        {"RAM, two pages, writable and executable", [&](const Files& f) { map(kLow, 8192, 7, kGuest, f.kept.ram); }},
+        {"RAM, writable and executable, above 4 GiB", [&](const Files& f) { map(0x1'0000'0000, 4096, 7, kGuest, f.kept.ram); }},
         {"code, writable", [&](const Files& f) { map(kLow, 4096, PROT_READ | PROT_WRITE, kGuest, f.kept.code); }},
         {"code, writable and executable", [&](const Files& f) { map(kLow, 4096, 7, kGuest, f.kept.code); }},
         {"RAM above 4 GiB", [&](const Files& f) { map(0x1'0000'0000, 4096, PROT_READ, kGuest, f.kept.ram); }},
@@ -118,6 +120,7 @@ TEST_CASE("Behind the filter only what running a guest takes is answered", "[exe
              must(syscall(SYS_mprotect, kLow, 4096, PROT_READ) == 0 && syscall(SYS_munmap, kLow, 4096) == 0);
          }},
         {"code for executing", [&](const Files& f) { must(map(kLow, 4096, PROT_READ | PROT_EXEC, kGuest, f.kept.code) == static_cast<long>(kLow)); }},
+        {"one page of RAM for everything", [&](const Files& f) { must(map(kLow, 4096, 7, kGuest, f.kept.ram) == static_cast<long>(kLow)); }},
         {"allocations", [&](const Files&) {
              for (std::size_t size = 16; size <= 64 << 20; size *= 2) {
                  void* const memory = std::malloc(size);
