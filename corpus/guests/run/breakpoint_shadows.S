@@ -61,7 +61,10 @@ debug:
     call putc
     mov FRAME_EIP(%ebx), %eax
     sub base, %eax
-    mov $2, %ecx
+    cmp $0x40, %eax                          // ff: somewhere else
+    jb 1f
+    mov $0xff, %eax
+1:  mov $2, %ecx
     call put_hex
     mov $'/', %al
     call putc
