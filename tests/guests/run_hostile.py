@@ -3,7 +3,8 @@
 """Runs the cases of a guest of corpus/guests/hostile, and watches from outside that nothing gets out.
 
 NAME.cases is TSV with the columns COLUMNS. `options` are `trapline run`'s, `world` says what surrounds the run: `unread` (standard
-output is a pipe that nobody reads), `keys` (somebody types all the time), `-`. `exit` lists the exit codes that are right, `seconds` is
+output is a pipe that nobody reads), `keys` (somebody types all the time), `orphan` (the broker is killed while the guest runs, and the
+guest with it), `-`. `exit` lists the exit codes that are right, `seconds` is
 what the run may take, `report` is a regular expression for standard error, `serial` one for what the guest printed, `-` for anything.
 
 Beside each run stand witnesses: a folder with a file in it, which the run starts in; a listening socket; a process; standard output
@@ -161,6 +162,23 @@ def type_keys(process, done):
         pass
 
 
+def orphan(process, errors):
+    """Kills the broker once the guest runs, and fails where what it has started lives on."""
+    deadline = time.monotonic() + SLACK
+    while errors.stat().st_size == 0 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    started = children(process.pid)
+    process.kill()
+    deadline = time.monotonic() + SLACK
+    while left := [pid for pid in started if not (status(pid) or {"State": "Z"})["State"].startswith(("Z", "X"))]:
+        if time.monotonic() > deadline:
+            raise Failure(f"the broker was killed, and {left} live on")
+        time.sleep(0.01)
+    if not started:
+        raise Failure("the broker had no process to leave behind")
+
+
 def run_case(options, case, technique, scratch):
     """Runs one case in one technique. Raises Failure."""
     home, papers = scratch / "home", scratch / "papers"
@@ -189,6 +207,8 @@ def run_case(options, case, technique, scratch):
             threading.Thread(target=type_keys, args=(process, done), daemon=True).start()
         begun = time.monotonic()
         try:
+            if "orphan" in words:
+                orphan(process, errors)
             code = process.wait(limit)
         except subprocess.TimeoutExpired:
             left = children(process.pid)
