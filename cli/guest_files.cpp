@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <functional>
 #include <string_view>
 
 #include "cli/command.h"
@@ -22,7 +21,9 @@
 #include "image/decompress.h"
 #include "image/digest.h"
 #include "image/image.h"
+#include "patch/embedded_plan.h"
 #include "patch/rewrite.h"
+#include "patch/rewrite_plan.h"
 #include "reports/text_encoding.h"
 
 namespace trapline::cli {
@@ -32,14 +33,12 @@ namespace {
 constexpr std::uint64_t kLargest = std::uint64_t{1} << 30;
 constexpr int kMostLayers = 4;  // of compression around an image
 
-std::vector<std::uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
-
 }  // namespace
 
 Result<GuestFiles> read_guest_files(const std::string& image, const std::string& initrd, bool whole) {
-    auto text = read_input_file(image, kLargest);
-    if (!text) return tl::unexpected(text.error());
-    GuestFiles files{image, bytes_of(*text), {}, {}};
+    auto bytes = read_input_bytes(image, kLargest);
+    if (!bytes) return tl::unexpected(bytes.error());
+    GuestFiles files{image, std::move(*bytes), {}, {}, {}, {}};
     for (int layer = 0; layer < kMostLayers; ++layer) {
         const image::Content content = image::identify(ByteView(Bytes(files.image)));
         if (!image::is_compressed(content)) break;
@@ -59,19 +58,23 @@ Result<GuestFiles> read_guest_files(const std::string& image, const std::string&
         if (!undone) return tl::unexpected(undone.error());
         files.image = std::move(undone->bytes);
     }
-    constexpr std::string_view kSites = ".trapline.sites";
-    if (std::search(files.image.begin(), files.image.end(), std::boyer_moore_searcher(kSites.begin(), kSites.end())) != files.image.end()) {
+    if (const auto record = patch::find_undo(files.image, image)) {
+        // What undo_image gives has this hash, or it fails.
+        if (const auto decoded = patch::decode_undo(*record, image)) files.sha256 = decoded->original_sha256;
+        if (const auto plan = patch::find_embedded_plan(files.image, image)) files.plan.assign(plan->begin(), plan->end());
         auto undone = patch::undo_image(files.image, image);
         if (!undone) return tl::unexpected(undone.error());
         files.image = std::move(undone->bytes);
     }
     if (initrd.empty()) return files;
-    auto disk = read_input_file(initrd, kLargest);
+    auto disk = read_input_bytes(initrd, kLargest);
     if (!disk) return tl::unexpected(disk.error());
     if (disk->empty()) return fail(ErrorCode::malformed, "found an empty file, expected an initial RAM disk", initrd);
-    files.initrd = bytes_of(*disk);
+    files.initrd = std::move(*disk);
     return files;
 }
+
+std::string sha256_of(const GuestFiles& files) { return files.sha256.empty() ? image::sha256_hex(files.image) : files.sha256; }
 
 std::string ImageParts::part_of(std::uint64_t linear) const {
     for (const auto& [begin, end] : code)
@@ -81,7 +84,7 @@ std::string ImageParts::part_of(std::uint64_t linear) const {
 
 ImageParts find_parts(const GuestFiles& files, bool at_link_addresses) {
     ImageParts parts;
-    parts.sha256 = image::sha256_hex(files.image);
+    parts.sha256 = sha256_of(files);
     const auto take = [&](image::Image&& one) {
         const bool payload = one.name.ends_with("!payload");
         if (!payload && one.name.find('!') != std::string::npos) return true;

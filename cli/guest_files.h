@@ -18,11 +18,16 @@ struct GuestFiles {
     std::vector<std::uint8_t> image;  ///< without compression around it; a bzImage as it is
     std::string part;                 ///< "payload" when the image was taken out of a bzImage; else empty
     std::vector<std::uint8_t> initrd; ///< empty for none
+    std::string sha256;               ///< of the image, where that is known already; else empty
+    std::vector<std::uint8_t> plan;   ///< the section of that name in a patched file (patch/embedded_plan.h); empty for none
 };
 
 /// Reads both; "-" is standard input, an empty `initrd` none. A patched image comes as it was before: of a patched bzImage the kernel alone, or
 /// with `whole` all of it, which takes the seconds that compressing takes. Fails with `io`, with `malformed` for an empty initrd, and as image::decompress does.
 Result<GuestFiles> read_guest_files(const std::string& image, const std::string& initrd, bool whole);
+
+/// The image's SHA-256: of a bzImage its own, not the kernel's inside.
+std::string sha256_of(const GuestFiles& files);
 
 /// Where the image's own code is when it runs.
 struct ImageParts {

@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -12,7 +13,11 @@
 
 namespace trapline::cli {
 
-Result<std::string> read_input_file(const std::string& path, std::uint64_t limit) {
+namespace {
+
+/// Memory that is touched once costs as much as the reading itself, so a file of known size is read to where it stays.
+template <class Content>
+Result<Content> read_content(const std::string& path, std::uint64_t limit) {
     const bool standard = path == "-";
     const std::string name = standard ? "standard input" : path;
     struct stat info {};
@@ -22,13 +27,20 @@ Result<std::string> read_input_file(const std::string& path, std::uint64_t limit
     };
     const std::unique_ptr<std::FILE, decltype(close)> file(standard ? stdin : std::fopen(path.c_str(), "rb"), close);
     if (!file) return fail(ErrorCode::io, fmt::format("cannot be opened for reading: {}", std::strerror(errno)), name);
-    std::string text, chunk(std::size_t{1} << 16, '\0');
+    Content content;
+    if (!standard && S_ISREG(info.st_mode) && static_cast<std::uint64_t>(info.st_size) <= limit) content.reserve(static_cast<std::size_t>(info.st_size) + 1);
+    std::array<typename Content::value_type, std::size_t{1} << 16> chunk;
     while (const std::size_t count = std::fread(chunk.data(), 1, chunk.size(), file.get())) {
-        text.append(chunk, 0, count);
-        if (text.size() > limit) return fail(ErrorCode::refused, fmt::format("found more than {} bytes", limit), name);
+        content.insert(content.end(), chunk.begin(), chunk.begin() + static_cast<std::ptrdiff_t>(count));
+        if (content.size() > limit) return fail(ErrorCode::refused, fmt::format("found more than {} bytes", limit), name);
     }
     if (std::ferror(file.get()) != 0) return fail(ErrorCode::io, fmt::format("cannot read: {}", std::strerror(errno)), name);
-    return text;
+    return content;
 }
+
+}  // namespace
+
+Result<std::string> read_input_file(const std::string& path, std::uint64_t limit) { return read_content<std::string>(path, limit); }
+Result<std::vector<std::uint8_t>> read_input_bytes(const std::string& path, std::uint64_t limit) { return read_content<std::vector<std::uint8_t>>(path, limit); }
 
 }  // namespace trapline::cli

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <future>
 
 #include "cli/command.h"
 #include "cli/guest_files.h"
@@ -169,6 +170,22 @@ int write_results(const Options& options, const GlobalOptions& global, const Gue
     return code;
 }
 
+/// What the executor knows of instructions. Loaded on a thread of its own while files are read.
+struct Tools {
+    std::unique_ptr<LoadedDatabase> loaded;
+    std::unique_ptr<executor::SiteForms> forms;
+    std::unique_ptr<decode::InstructionDecoder> decoder;
+};
+
+Tools load_tools(const GlobalOptions& global) {
+    Tools tools{load(global), nullptr, nullptr};
+    const isa::Profile* const profile = tools.loaded ? find_profile(tools.loaded->database, "ring3") : nullptr;
+    if (profile == nullptr) return tools;
+    tools.forms = std::make_unique<executor::SiteForms>(tools.loaded->database, *profile);
+    tools.decoder = std::make_unique<decode::InstructionDecoder>(tools.loaded->database, *profile);
+    return tools;
+}
+
 int run(const Options& options, const GlobalOptions& global) {
     open_standard_descriptors();
     const TscRate tsc;
@@ -177,6 +194,7 @@ int run(const Options& options, const GlobalOptions& global) {
         fmt::print(stderr, "trapline: error: --memory: found \"{}\", expected a size from 16M to 2G\n", options.memory);
         return kUsage;
     }
+    std::future<Tools> loading = std::async(std::launch::async, [&global] { return load_tools(global); });
     auto files = read_guest_files(options.image, options.initrd, options.relocate);
     if (!files) return report(files.error());
     const auto modules = read_modules(options.modules);
@@ -220,12 +238,11 @@ int run(const Options& options, const GlobalOptions& global) {
         request.trace = trace.get();
     }
 
-    const auto loaded = load(global);
-    if (!loaded) return kBadInput;
-    const isa::Profile* const profile = find_profile(loaded->database, "ring3");
-    if (profile == nullptr) return kBadInput;
-    const executor::SiteForms forms(loaded->database, *profile);
-    const decode::InstructionDecoder decoder(loaded->database, *profile);
+    // The thread has ended when this returns: the monitor is forked from a process that has one.
+    const Tools tools = loading.get();
+    if (tools.decoder == nullptr) return kBadInput;
+    const executor::SiteForms& forms = *tools.forms;
+    const decode::InstructionDecoder& decoder = *tools.decoder;
     auto ram = executor::SharedPages::create("trapline-ram", *memory & ~std::uint64_t{0xFFF});
     if (!ram) return report(ram.error());
 

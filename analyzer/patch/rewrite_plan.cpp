@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "image/digest.h"
+#include "patch/embedded_plan.h"
 #include "patch/rewrite_sites.h"
 
 namespace trapline::patch {
@@ -66,6 +67,13 @@ Result<EditedElf> patch_elf(Bytes file, const PlanDocument& plan, const PatchOpt
     sites.bytes = encode_sites(plan, *elf);
     sites.alignment = 8;
     edit.added.push_back(std::move(sites));
+    // In the payload of a bzImage it would take room that the boot code counts.
+    if (options.embed_undo && elf->type != image::elf::kEtRel) {
+        NewSection whole;
+        whole.name = kPlanSection;
+        whole.bytes = encode_embedded_plan(plan);
+        if (!whole.bytes.empty()) edit.added.push_back(std::move(whole));
+    }
     if (elf->type == image::elf::kEtRel) {
         if (is_signed_module(file, *elf)) {
             edit.drop_tail = true;

@@ -118,13 +118,15 @@ Result<Buffer> apply_undo(Bytes patched, const UndoRecord& record, const UndoEdi
                     fmt::format("undo record: what was inserted, [{:#x}, +{:#x}), passes the end of the file at {:#x}", record.inserted_at,
                                 record.inserted_size, patched.size()),
                     file);
-    Buffer out(patched.begin(), patched.begin() + static_cast<std::ptrdiff_t>(record.inserted_at));
+    if (const std::uint64_t size = patched.size() - record.inserted_size + record.dropped_tail.size(); size != record.original_size)
+        return fail(ErrorCode::inconsistent,
+                    fmt::format("undoing gives {} bytes, the original had {}: the file was changed after it was patched", size, record.original_size),
+                    file);
+    Buffer out;
+    out.reserve(record.original_size);
+    put(out, patched.first(record.inserted_at));
     put(out, patched.subspan(record.inserted_at + record.inserted_size));
     put(out, record.dropped_tail);
-    if (out.size() != record.original_size)
-        return fail(ErrorCode::inconsistent,
-                    fmt::format("undoing gives {} bytes, the original had {}: the file was changed after it was patched", out.size(), record.original_size),
-                    file);
     const auto overwrite = [&](const UndoEdit& edit) {
         if (edit.offset > out.size() || out.size() - edit.offset < edit.bytes.size()) return false;
         poke(out, edit.offset, edit.bytes);
