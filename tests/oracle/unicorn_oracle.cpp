@@ -11,6 +11,8 @@
 
 #include "isa/loader.h"
 #include "patch/planner.h"
+#include "patch/proof/placed_plan.h"
+#include "patch/self_moving.h"
 #include "scan/scanner.h"
 #include "unicorn_machine.h"
 #include "unicorn_patches.h"
@@ -18,6 +20,9 @@
 using namespace trapline;
 
 namespace {
+
+/// Where the boot stub of a bzImage is run: not where its bytes are counted from.
+constexpr std::uint64_t kLoadedAt = 0x100000;
 
 struct Options {
     std::uint64_t machine = 0, seed = 1, least = 0;
@@ -49,11 +54,14 @@ int compare_image(const isa::Database& database, const isa::Abi& abi, const Opti
         const scan::ScanWithFacts scan = scan::scan_with_facts(image, database, tags, {});
         patch::Planner planner(database, abi, {});
         planner.add(scan.document, scan.facts);
-        const PlanDocument plan = planner.finish(image.name);
+        PlanDocument plan = planner.finish(image.name);
+        const bool moves = patch::moves_itself(image);
+        if (moves) plan = patch::place_boot_stub(std::move(plan), kLoadedAt);
         const auto read = [&](std::string_view section, std::uint64_t address, std::uint64_t size) {
+            const std::uint64_t place = moves ? address - kLoadedAt : address;
             for (const image::Section& candidate : image.sections)
-                if (candidate.name == section && address >= candidate.address.value)
-                    if (const auto bytes = ByteView(candidate.bytes).slice(address - candidate.address.value, size)) return *bytes;
+                if (candidate.name == section && place >= candidate.address.value)
+                    if (const auto bytes = ByteView(candidate.bytes).slice(place - candidate.address.value, size)) return *bytes;
             return Bytes{};
         };
         const PatchComparison done = compare_patches(plan, patch::proof::WindowBuilder(plan, read, abi), abi, options.states, options.seed);

@@ -80,7 +80,7 @@ TEST_CASE("sites, patches and stubs stand one to a line", "[reports]") {
 }
 
 TEST_CASE("techniques are read as they are named", "[reports]") {
-    const std::set<std::string_view> names = {"inline", "direct", "absorb", "springboard", "breakpoint", "trap", "translate", "interpret", "by-hand", "unplanned"};
+    const std::set<std::string_view> names = {"inline", "direct", "absorb", "springboard", "breakpoint", "watch", "trap", "translate", "interpret", "by-hand", "unplanned"};
     std::set<std::string_view> found;
     for (const Technique technique : kAllTechniques) {
         found.insert(to_string(technique));
@@ -209,7 +209,12 @@ TEST_CASE("a site and its patch agree", "[reports]") {
     CHECK(pointer_after([](PlanDocument& plan) {
               plan.sites[4].patch.reset();
               plan.patches.pop_back();
-          }) == "accepted");  // the VMM sets this breakpoint at run time
+          }) == "/sites/4/patch");  // a breakpoint that nothing sets
+    CHECK(pointer_after([](PlanDocument& plan) {
+              plan.sites[4].technique = Technique::watch;
+              plan.sites[4].patch.reset();
+              plan.patches.pop_back();
+          }) == "accepted");
     CHECK(pointer_after([](PlanDocument& plan) {
               plan.sites[0].patch = 1;
               plan.sites[0].technique = Technique::springboard;
