@@ -138,10 +138,16 @@ const std::uint8_t* Mmu::neighbour(std::uint32_t page) const {
 }
 
 const CodePage* Mmu::code_at(std::uint32_t linear) {
-    if (const MappedPage here = tlb_->find(linear / kPageBytes); here.present) return code_->find(here.frame);
+    const auto frame = frame_at(linear);
+    return frame ? code_->find(*frame) : nullptr;
+}
+
+/// The frame of RAM that a linear address leads to.
+inline std::optional<std::uint32_t> Mmu::frame_at(std::uint32_t linear) const {
+    if (const MappedPage here = tlb_->find(linear / kPageBytes); here.present) return here.frame;
     PageTranslation translation;
-    if (!peek_pages(*vcpu_, *ram_, linear, translation, Peek::present) || translation.frame >= ram_->pages()) return nullptr;
-    return code_->find(static_cast<std::uint32_t>(translation.frame));
+    if (!peek_pages(*vcpu_, *ram_, linear, translation, Peek::present) || translation.frame >= ram_->pages()) return std::nullopt;
+    return static_cast<std::uint32_t>(translation.frame);
 }
 
 /// Where on a page that is about to be executed an instruction begins: the current one, or when that crosses into the page, the
@@ -204,6 +210,13 @@ void Mmu::forget_code_at(std::uint32_t page) {
         tlb_->drop_executable(code->frame);
         code_->forget(code->frame);
     }
+}
+
+bool Mmu::restore_copied_code(std::uint32_t linear) {
+    const auto frame = frame_at(linear);
+    if (!frame || !code_->restore_copied(*frame)) return false;
+    forget_code(*frame);
+    return true;
 }
 
 void Mmu::control_register_loaded(unsigned number, std::uint64_t old_value) {

@@ -56,6 +56,9 @@ public:
     void invalidate_page(std::uint32_t linear);
     /// Forgets the copy of a page of code, so that it is prepared again when it is next run.
     void forget_code_at(std::uint32_t page);
+    /// To be called when the supervisor has met an INT3: where it has copied it with code as it is run, memory gets the guest's bytes back,
+    /// and the instruction is to be run again.
+    bool restore_copied_code(std::uint32_t linear);
     /// To be called before code runs at another CPL than 0: patches are for CPL 0 alone, so pages that such code can reach lose
     /// theirs for good. Costs a comparison where there are none.
     void withdraw_overlays();
@@ -98,6 +101,7 @@ private:
     std::uint32_t entry_offset(std::uint32_t page, std::uint32_t instruction);
     std::span<const CodeOverlay* const> overlays_for(std::uint32_t page, std::uint32_t frame);
     bool can_map(std::uint32_t page, std::uint64_t frame) const;
+    std::optional<std::uint32_t> frame_at(std::uint32_t linear) const;
     void forget_code(std::uint32_t frame);
     void close_opened();
     const std::uint8_t* neighbour(std::uint32_t page) const;

@@ -69,6 +69,7 @@ const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_pag
         return nullptr;
     }
     ++scans_;
+    if (!neighbours.user) restore_copied(frame);
     page->frame = frame;
     page->linear_page = linear_page;
     std::uint8_t* const copy = copies_->page(page->copy);
@@ -136,6 +137,7 @@ const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_pag
     }
     set_fpu_breakpoints(*page);
     if (page->has_fpu_in_patches || !page->fpu_sites.empty()) fpu_frames_.insert(frame);
+    if (!neighbours.user) copied_.note(frame, std::span<const std::uint8_t, kPageBytes>(copy, kPageBytes), std::span<const std::uint8_t, kPageBytes>(original, kPageBytes));
     pages_[frame] = std::move(page);
     ++changes_;
     return pages_[frame].get();

@@ -13,6 +13,7 @@
 #include "decode/instruction_decoder.h"
 #include "executor/mmu/guest_memory.h"
 #include "executor/trap/code_finder.h"
+#include "executor/trap/copied_code.h"
 #include "executor/trap/decoded_page.h"
 #include "executor/trap/site_forms.h"
 #include "support/address.h"
@@ -86,6 +87,9 @@ public:
     /// Makes x87, MMX and SSE instructions breakpoints while this value of CR0 makes them trap. Gives frames whose code must be forgotten
     /// and prepared again.
     std::vector<std::uint32_t> set_cr0(std::uint64_t cr0);
+    /// Puts the guest's bytes back in RAM where a kernel has copied code as it is run. When it says that there was some, the frame's code
+    /// must be forgotten. Kernel code gets this when it is prepared.
+    bool restore_copied(std::uint32_t frame) { return copied_.restore(frame, std::span<std::uint8_t, kPageBytes>(ram_->page(frame), kPageBytes)); }
     /// Forgets a frame's code; what is still mapped of it the caller has unmapped.
     void forget(std::uint32_t frame);
     void forget_all();
@@ -106,6 +110,7 @@ private:
     std::uint32_t user_gate_ = 0;
     bool ts_or_em_ = false, ts_and_mp_ = false;     ///< of CR0
     std::unordered_set<std::uint32_t> fpu_frames_;  ///< whose pages have FPU sites or patches over such
+    CopiedCode copied_;
     std::vector<AddressRange> text_;
     std::vector<std::unique_ptr<CodePage>> pages_;  ///< by frame
     std::vector<std::uint32_t> free_copies_;

@@ -144,6 +144,7 @@ void Machine::take_result(const StepResult& result, bool single_step, bool inter
                 inject_fault(result.fault);
             return;
         case Step::trap:
+            if (result.software_vector == static_cast<std::uint8_t>(Vector::breakpoint) && result.length == 1 && vcpu_.cpl == 0 && mmu_->restore_copied_code(linear_ip())) return;
             // INT1 is no software interrupt but raises #DB as a trap.
             if (result.software_vector)
                 inject({.kind = EventKind::software_interrupt, .vector = *result.software_vector, .instruction_length = result.length});

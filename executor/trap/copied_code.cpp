@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "executor/trap/copied_code.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace trapline::executor {
+
+CopiedCode::Window CopiedCode::window_at(PageBytes page, std::size_t offset) {
+    Window window{};
+    std::memcpy(window.data(), page.data() + offset - kBefore, sizeof window);
+    return window;
+}
+
+void CopiedCode::note(std::uint32_t frame, PageBytes run, PageBytes original) {
+    constexpr std::size_t kEnd = kPageBytes - kBefore;
+    for (std::size_t at = kBefore; at < kEnd; ++at) {
+        if (run[at] == original[at]) continue;
+        std::size_t end = at + 1;
+        while (end < kEnd && run[end] != original[end]) ++end;
+        if (places_.size() >= kMost) places_.clear();
+        places_[window_at(run, at)] = {frame, static_cast<std::uint32_t>(at), {run.begin() + static_cast<std::ptrdiff_t>(at), run.begin() + static_cast<std::ptrdiff_t>(end)},
+                                       {original.begin() + static_cast<std::ptrdiff_t>(at), original.begin() + static_cast<std::ptrdiff_t>(end)}};
+        first_bytes_.set(run[at]);
+        at = end;
+    }
+}
+
+bool CopiedCode::restore(std::uint32_t frame, std::span<std::uint8_t, kPageBytes> page) const {
+    // Changed at the end: a window may hold several places.
+    std::vector<std::pair<std::size_t, const Place*>> found;
+    for (std::size_t at = kBefore; at < kPageBytes - kBefore; ++at) {
+        if (!first_bytes_[page[at]]) continue;
+        const auto known = places_.find(window_at(page, at));
+        if (known == places_.end() || (known->second.frame == frame && known->second.offset == at)) continue;
+        const std::vector<std::uint8_t>& run = known->second.run;
+        if (run.size() <= kPageBytes - at && std::equal(run.begin(), run.end(), page.begin() + static_cast<std::ptrdiff_t>(at))) found.emplace_back(at, &known->second);
+    }
+    for (const auto& [at, place] : found) std::copy(place->original.begin(), place->original.end(), page.begin() + static_cast<std::ptrdiff_t>(at));
+    return !found.empty();
+}
+
+}  // namespace trapline::executor
