@@ -31,9 +31,16 @@ Result<PlanPatches> PlanPatches::create(const PlanDocument& plan) {
     PlanPatches result;
     // The last part of a plan is the kernel itself; setup and decompressor run before it, at addresses of their own.
     const std::string kernel = plan.parts.empty() ? std::string() : plan.parts.back().part;
+    std::vector<const PlanStub*> stubs;
+    std::vector<bool> elsewhere(plan.stubs.size(), false);
+    for (const PlanPatch& patch : plan.patches)
+        for (const std::uint32_t stub : patch.stubs)
+            if (stub < elsewhere.size() && patch.part != kernel) elsewhere[stub] = true;
+    for (std::size_t i = 0; i < plan.stubs.size(); ++i)
+        if (!elsewhere[i]) stubs.push_back(&plan.stubs[i]);
     std::uint64_t begin = TRAPLINE_32_STUBS_END, end = 0;
-    for (const PlanStub& stub : plan.stubs) {
-        if (is_boot_stub(plan, stub)) continue;
+    for (const PlanStub* const one : stubs) {
+        const PlanStub& stub = *one;
         begin = std::min(begin, stub.address);
         end = std::max(end, stub.address + stub.bytes.size());
     }
@@ -43,8 +50,8 @@ Result<PlanPatches> PlanPatches::create(const PlanDocument& plan) {
         result.stubs_begin_ = static_cast<std::uint32_t>(begin);
         result.stubs_.assign(end - begin, kInt3);
     }
-    for (const PlanStub& stub : plan.stubs) {
-        if (is_boot_stub(plan, stub)) continue;
+    for (const PlanStub* const one : stubs) {
+        const PlanStub& stub = *one;
         std::copy(stub.bytes.begin(), stub.bytes.end(), result.stubs_.begin() + static_cast<std::ptrdiff_t>(stub.address - begin));
         for (const StubStep& step : stub.steps)
             result.steps_.push_back({static_cast<std::uint32_t>(stub.address + step.offset), static_cast<std::uint32_t>(step.guest_address), &step == &stub.steps.back()});

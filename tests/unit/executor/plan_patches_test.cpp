@@ -50,6 +50,36 @@ std::vector<std::uint8_t> page_with(std::initializer_list<std::uint8_t> code) {
 
 }  // namespace
 
+TEST_CASE("plan patches: a boot stub's patches and stubs are not the kernel's", "[plan_patches]") {
+    PlanDocument plan = small_plan();
+    plan.parts.front().part = "stub";
+    plan.parts.push_back({});
+    plan.parts.back().part = "payload";
+    for (PlanPatch& patch : plan.patches) patch.part = "payload";
+    for (PlannedSite& site : plan.sites) site.part = "payload";
+    PlanStub stub = plan.stubs[0];
+    stub.address = 0x560BF0;  // counted from the beginning of its part
+    PlanPatch patch = plan.patches[0];
+    patch.part = "stub";
+    patch.begin = patch.writes[0].address = 0x25;
+    patch.end = 0x2A;
+    patch.stubs = {1};
+    plan.stubs.push_back(stub);
+    plan.patches.push_back(patch);
+    PlannedSite site = plan.sites[0];
+    site.part = "stub";
+    site.address = 0x26;
+    site.patch = 2;
+    site.resume = 0x560C00;
+    plan.sites.push_back(site);
+    auto patches = PlanPatches::create(plan);
+    REQUIRE(patches.has_value());
+    CHECK(patches->stubs_begin() == 0xFC000000);
+    CHECK_FALSE(patches->locate(0x560C00));
+    CHECK(patches->pages() == std::vector<std::uint32_t>{kPage});
+    CHECK(patches->overlays(0, page_with({0xFA, 0x0F, 0xB2, 0x24, 0x24})).empty());
+}
+
 TEST_CASE("plan patches: laid over a page that holds what the plan expects", "[plan_patches]") {
     auto plan = PlanPatches::create(small_plan());
     REQUIRE(plan.has_value());
