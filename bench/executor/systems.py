@@ -98,12 +98,12 @@ class Files:
         return elf
 
     def patched(self):
-        """The kernel as an ELF file with its patches in place, and its plan."""
+        """The kernel as an ELF file with its patches in place, which carries its plan."""
         elf, payload = self.folder / "patched.elf", self.payload()
         plan = self.plan_for(payload, "vmlinux")
         if not elf.exists() or elf.stat().st_mtime < plan.stat().st_mtime:
             program_output([self.trapline, "patch", payload, "--plan", plan, "-o", elf])
-        return elf, plan
+        return elf
 
     def forget(self, name):
         (self.folder / name).unlink(missing_ok=True)
@@ -152,10 +152,10 @@ def executor_system(files, technique, memory):
 
 
 def patched_system(files, memory):
-    image, plan = files.patched()
+    image = files.patched()
 
     def command(initrd, words):
-        return [str(files.trapline), "run", str(image), "--technique", "hypercall", "--plan", str(plan), "--memory", f"{memory}M", "--initrd", str(initrd),
+        return [str(files.trapline), "run", str(image), "--technique", "hypercall", "--memory", f"{memory}M", "--initrd", str(initrd),
                 "--append", f"{CONSOLE} {words}"]
     return System("patched", "trapline run of the patched ELF, hypercall", command, starts_only=True)
 
