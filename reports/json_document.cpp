@@ -37,9 +37,12 @@ constexpr int kMaxDepth = 32;
 /// one, so an object of a million of them would take it a day.
 constexpr int kMaxMembers = 4096;
 
-/// Finds where nesting passes kMaxDepth or an object kMaxMembers; nothing when they never do.
+/// A value takes some 30 bytes of memory while a list grows, and two in the text. The plan of a stock kernel has a million.
+constexpr int kMaxValues = 1 << 24;
+
+/// Finds where nesting passes kMaxDepth, an object kMaxMembers or the text kMaxValues; nothing when they never do.
 std::optional<std::uint64_t> find_excess(std::string_view text) {
-    int depth = 0;
+    int depth = 0, values = 0;
     std::array<int, kMaxDepth + 1> members{};
     bool in_string = false;
     for (std::size_t i = 0; i < text.size(); ++i) {
@@ -49,8 +52,10 @@ std::optional<std::uint64_t> find_excess(std::string_view text) {
             if (c == '"') in_string = false;
         } else if (c == '"') {
             in_string = true;
+        } else if (c == ',') {
+            if (++values > kMaxValues) return i;
         } else if (c == '[' || c == '{') {
-            if (++depth > kMaxDepth) return i;
+            if (++depth > kMaxDepth || ++values > kMaxValues) return i;
             if (depth > 0) members[static_cast<std::size_t>(depth)] = 0;
         } else if (c == ':' && depth > 0) {
             if (++members[static_cast<std::size_t>(depth)] > kMaxMembers) return i;
@@ -85,8 +90,8 @@ void DocumentWriter::begin_member(std::string_view key) {
 
 Result<Json> parse_json(std::string_view text, const std::string& name) {
     if (const auto offset = find_excess(text))
-        return fail(ErrorCode::refused, fmt::format("found values nested more than {} deep or an object of more than {} members, expected a document of this program",
-                                                    kMaxDepth, kMaxMembers), name, offset);
+        return fail(ErrorCode::refused, fmt::format("found values nested more than {} deep, an object of more than {} members, or more than {} values, expected a document of this program",
+                                                    kMaxDepth, kMaxMembers, kMaxValues), name, offset);
     try {
         return Json::parse(text.begin(), text.end());
     } catch (const Json::parse_error& error) {

@@ -24,4 +24,8 @@ TEST_CASE("what no report can be made of is refused by name and place", "[report
     CHECK(find_document_kind("", "a").error().code == ErrorCode::truncated);
     CHECK(find_document_kind("{\"schema\"", "a").error().offset.has_value());
     CHECK(find_document_kind(std::string(100'000, '['), "a").error().code == ErrorCode::refused);
+    // 17 million values of two bytes would take half a gigabyte.
+    std::string many = "[0";
+    for (int i = 0; i < 17'000'000; ++i) many += ",0";
+    CHECK(find_document_kind(many + "]", "a").error().code == ErrorCode::refused);
 }
