@@ -239,6 +239,59 @@ TEST_CASE("writes into setup and boot stub are made in the file around the paylo
     CHECK_THAT(rewrite_image(file, other, "vmlinuz").error().message, Contains("over the payload's lengths"));
 }
 
+TEST_CASE("stubs of the boot stub stand at the end of the payload's room") {
+    const Buffer elf = roomy_kernel();
+    const Buffer packed = pack_as(image::Content::xz, elf);
+    const Buffer file = make_bzimage(packed, elf.size());
+    PlanDocument plan = roomy_plan(elf);
+    const std::uint64_t end = kPayload + packed.size(), begin = (end - 64) / 16 * 16;
+    plan.reserved.push_back({begin, end, "boot-stubs"});
+    PlanPatch patch;
+    patch.part = "stub";
+    patch.stubs = {static_cast<std::uint32_t>(plan.stubs.size())};
+    plan.parts = {{"stub", image::sha256_hex(file), "", "i386", file.size(), false}};
+    patch.writes = {{"head.text", 5, kSetup + 5, {0x90}, {0xCC}, "breakpoint"}};
+    plan.patches.push_back(patch);
+    PlanStub stub;
+    stub.address = begin + 8;
+    stub.bytes = {0x0F, 0x1F, 0x40, 0x7A, 0xC3};
+    plan.stubs.push_back(stub);
+    const auto made = rewrite_image(file, plan, "vmlinuz");
+    REQUIRE(made);
+    CHECK(made->bytes.size() > file.size());
+    const Buffer room(made->bytes.begin() + static_cast<std::ptrdiff_t>(kSetup + begin), made->bytes.begin() + static_cast<std::ptrdiff_t>(kSetup + end));
+    Buffer expected(end - begin, 0xCC);
+    std::copy(stub.bytes.begin(), stub.bytes.end(), expected.begin() + 8);
+    CHECK(room == expected);
+    CHECK(word(made->bytes, 0x24C) <= begin - kPayload);
+    CHECK(rewrite_image(made->bytes, plan, "vmlinuz")->unchanged);
+    const auto restored = undo_image(made->bytes, "vmlinuz");
+    REQUIRE(restored);
+    CHECK(restored->bytes == file);
+    const auto kernel = find_original_kernel(made->bytes, "vmlinuz");
+    REQUIRE((kernel && *kernel));
+    CHECK(**kernel == elf);
+    CHECK_FALSE(find_original_kernel(file, "vmlinuz")->has_value());
+    CHECK_FALSE(find_original_kernel(elf, "vmlinux")->has_value());
+
+    PlanDocument other = plan;
+    other.stubs.back().bytes[4] = 0xC2;
+    CHECK_FALSE(rewrite_image(made->bytes, other, "vmlinuz"));
+    const auto refused = [&](auto&& change, const char* why) {
+        PlanDocument changed = plan;
+        change(changed);
+        const auto result = rewrite_image(file, changed, "vmlinuz");
+        REQUIRE_FALSE(result);
+        CHECK_THAT(result.error().message, Contains(why));
+    };
+    for (const auto& [low, high] : {std::pair(begin, end - 1), std::pair(begin, end + 1), std::pair(kPayload - 1ul, end), std::pair(end + 1, end), std::pair(0ul, ~0ul)})
+        refused([&, from = low, to = high](PlanDocument& changed) { changed.reserved.back() = {from, to, "boot-stubs"}; }, "expected the end of the payload's room");
+    refused([&](PlanDocument& changed) { changed.stubs.back().address = end - 2; }, "passes the end of its range");
+    refused([&](PlanDocument& changed) { changed.stubs.push_back(changed.stubs.back()); }, "overlaps the one before");
+    // All of the room: nothing is left for the payload itself.
+    refused([&](PlanDocument& changed) { changed.reserved.back().begin = kPayload; }, "the patched payload takes");
+}
+
 TEST_CASE("a damaged tail is an error") {
     const Buffer elf = roomy_kernel();
     const auto made = rewrite_image(make_bzimage(pack_as(image::Content::gzip, elf), elf.size()), roomy_plan(elf), "vmlinuz");
