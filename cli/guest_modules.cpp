@@ -16,7 +16,7 @@ Result<std::vector<GuestModule>> read_modules(const std::vector<std::string>& ar
     for (const std::string& argument : arguments) {
         GuestModule module = parse_module(argument);
         auto bytes = read_input_file(module.file);
-        if (!bytes) return tl::unexpected(std::move(bytes.error()).within("--module"));
+        if (!bytes) return tl::unexpected(bytes.error());
         module.bytes = std::move(*bytes);
         modules.push_back(std::move(module));
     }

@@ -117,6 +117,7 @@ Result<std::optional<BootReport>> load_multiboot(const BootRequest& request, con
     if (!header) return std::nullopt;
     const std::uint32_t flags = get32(request.image, *header + 4);
     if ((flags & kMustKnow) != 0) return fail(ErrorCode::unsupported, fmt::format("the Multiboot header demands features {:#x} that are not known here", flags & kMustKnow), request.name, *header);
+    if (Status checked = check_texts(request); !checked) return tl::unexpected(checked.error());
     MemoryPlan plan(ram.size());
     const auto image = load(request, *header, ram, plan);
     if (!image) return tl::unexpected(image.error());

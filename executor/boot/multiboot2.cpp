@@ -86,6 +86,7 @@ Result<std::optional<BootReport>> load_multiboot2(const BootRequest& request, co
     constexpr std::uint32_t kElf = 0x464C457F;
     if (!header.addresses && get32(request.image, 0) != kElf)
         return fail(ErrorCode::malformed, "found a Multiboot2 header without an address tag in a file that is no ELF file, expected one or the other", request.name, header.offset);
+    if (Status checked = check_texts(request); !checked) return tl::unexpected(checked.error());
     MemoryPlan plan(ram.size());
     auto image = header.addresses ? load_by_addresses(request, header.offset, *header.addresses, ram, plan, header.relocation) : load_elf_image(request, ram, plan, header.relocation, true);
     if (!image) return tl::unexpected(image.error());

@@ -160,6 +160,17 @@ Result<LoadedImage> load_by_addresses(const BootRequest& request, std::size_t he
     return image;
 }
 
+Status check_texts(const BootRequest& request) {
+    static constexpr std::size_t kLongest = 2047;
+    const auto check = [](const std::string& text, std::string_view what) -> Status {
+        if (text.size() <= kLongest) return {};
+        return fail(ErrorCode::refused, fmt::format("found a {} of {} characters, expected at most {}", what, text.size(), kLongest));
+    };
+    for (const BootModule& module : request.modules)
+        if (Status checked = check(module.text, "module's command line"); !checked) return checked;
+    return check(request.command_line, "command line");
+}
+
 Result<std::vector<LoadedModule>> load_modules(const BootRequest& request, const LoadedImage& image, const SharedPages& ram, MemoryPlan& plan) {
     std::vector<BootModule> modules = request.modules;
     if (!request.initrd.bytes.empty()) modules.insert(modules.begin(), request.initrd);

@@ -60,6 +60,9 @@ Result<LoadedImage> load_elf_image(const BootRequest& request, const SharedPages
 Result<LoadedImage> load_by_addresses(const BootRequest& request, std::size_t header, const HeaderAddresses& addresses, const SharedPages& ram, MemoryPlan& plan,
                                       const std::optional<Relocation>& relocation);
 
+/// Refuses a command line, or a module's, of more than 2047 characters: as with Linux.
+Status check_texts(const BootRequest& request);
+
 /// A module in memory.
 struct LoadedModule {
     std::uint32_t begin = 0, end = 0;

@@ -244,6 +244,19 @@ TEST_CASE("modules that do not fit are refused by name") {
     CHECK_THAT(booted.report.error().message, Catch::Contains("the module second"));
 }
 
+TEST_CASE("texts of Multiboot guests that are too long") {
+    BootRequest request;
+    request.command_line = std::string(2047, 'x');
+    CHECK(Booted(flat().bytes, request).report);
+    request.command_line += "x";
+    CHECK_FALSE(Booted(flat().bytes, request).report);
+    request.command_line.clear();
+    request.modules = {{Bytes(), std::string(2048, 'y')}};
+    const Booted booted(flat().bytes, request);
+    REQUIRE_FALSE(booted.report);
+    CHECK_THAT(booted.report.error().message, Catch::Contains("module's command line of 2048 characters"));
+}
+
 TEST_CASE("segments that take the executor's time are refused") {
     refuses(elf32(0x100000, std::vector<test::Segment32>(40, {0x100000, 0x100000, 0x100000, {}})).bytes, ErrorCode::malformed, "lie over each other");
     refuses(elf32(0x100000, std::vector<test::Segment32>(2000, {0x100000, 0x100000, 16, {}})).bytes, ErrorCode::refused, "2000 segments");
