@@ -23,21 +23,32 @@ constexpr std::uint16_t kCode = 1, kDown = 2, kReadOnly = 4, kBig = 8;
 
 }  // namespace
 
+namespace {
+
+/// What reaches beyond `end` is cut there. A segment with a base may wrap below it (thread-local storage does, with negative
+/// offsets), and one limit cannot say that: such segments stay whole.
+bool is_cut(const Segment& segment, std::uint64_t end) {
+    return !segment.is_expand_down() && end < kAll && segment.base == 0 && segment.limit >= end;
+}
+
+}  // namespace
+
 std::uint16_t HostSegments::selector(const Segment& segment, std::uint64_t end) {
+    return find(segment, is_cut(segment, end) ? static_cast<std::uint32_t>(end - 1) : segment.limit, false);
+}
+
+std::uint16_t HostSegments::whole_code_selector(const Segment& segment, std::uint64_t end) { return find(segment, segment.limit, is_cut(segment, end)); }
+
+std::uint16_t HostSegments::find(const Segment& segment, std::uint32_t limit, bool hides_data) {
     if (!segment.present || segment.system) return 0;
-    const std::uint64_t first = segment.base;
-    std::uint32_t limit = segment.limit;
-    // What reaches beyond `end` is cut there. A segment with a base may wrap below it (thread-local storage does, with negative
-    // offsets), and one limit cannot say that: such segments stay whole.
-    if (!segment.is_expand_down() && end < kAll && first == 0 && limit >= end) limit = static_cast<std::uint32_t>(end - 1);
-    if (first == 0 && limit == 0xFFFFFFFF && segment.big && !segment.is_expand_down()) {
+    if (segment.base == 0 && limit == 0xFFFFFFFF && segment.big && !segment.is_expand_down() && !hides_data) {
         if (segment.is_code()) return kFlatCode;
         if (segment.is_writable()) return kFlatData;
     }
     std::uint16_t kind = segment.big ? kBig : 0;
     if (segment.is_code()) kind |= kCode;
     if (segment.is_expand_down()) kind |= kDown;
-    if (segment.is_code() ? !segment.is_readable() : !segment.is_writable()) kind |= kReadOnly;
+    if (hides_data || (segment.is_code() ? !segment.is_readable() : !segment.is_writable())) kind |= kReadOnly;
     return slot(static_cast<std::uint32_t>(segment.base), limit, kind);
 }
 

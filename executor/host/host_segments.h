@@ -17,6 +17,8 @@ public:
     /// where the guest's kernel begins, else 4 GiB): flat segments end there. Null and unusable segments give 0. A selector stays good while
     /// fewer than 48 others are asked for: long enough for the six registers of one entry.
     std::uint16_t selector(const Segment& segment, std::uint64_t end);
+    /// As above for CS where the end is not to be looked at while code is fetched. Data behind it cannot be read through it either.
+    std::uint16_t whole_code_selector(const Segment& segment, std::uint64_t end);
     /// True when `selector` last failed because the host refused an entry; the guest cannot go on.
     bool refused() const { return refused_; }
 
@@ -26,6 +28,7 @@ private:
         std::uint16_t kind = 0xFFFF;
         std::uint64_t last_use = 0;
     };
+    std::uint16_t find(const Segment& segment, std::uint32_t limit, bool hides_data);
     std::uint16_t slot(std::uint32_t base, std::uint32_t limit, std::uint16_t kind);
 
     std::vector<Entry> entries_;

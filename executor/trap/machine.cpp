@@ -260,7 +260,7 @@ void Machine::load_frame() {
     }
     Segment code = vcpu_.segments[kCs];
     code.base = static_cast<std::uint32_t>(code.base + mmu_->execution_offset());
-    frame.cs = segments_.selector(code, end);
+    frame.cs = whole_code_ != 0 && vcpu_.cpl == 3 ? segments_.whole_code_selector(code, end) : segments_.selector(code, end);
     frame.ss = segments_.selector(vcpu_.segments[kSs], end);
     frame.ds = segments_.selector(vcpu_.segments[kDs], end);
     frame.es = segments_.selector(vcpu_.segments[kEs], end);
@@ -279,12 +279,27 @@ void Machine::store_frame() {
     if (area_ != nullptr) area_->collect(vcpu_);
 }
 
+/// Whether code of CPL 3 has got into the supervisor's pages, as a code segment without end lets it: it gets the page fault then, if not
+/// at its first instruction there.
+bool Machine::left_user_code() {
+    if (whole_code_ == 0 && !is_in_stub()) return false;
+    leave_stub();
+    if (const MappedPage here = tlb_.find(linear_ip() / kPageBytes); !here.present || here.user) return false;
+    whole_code_ = 0;
+    std::uint8_t byte = 0;
+    const MaybeFault fault = mmu_->fetch(linear_ip(), &byte, 1, Privilege::user);
+    if (fault) inject_fault(*fault);
+    return fault.has_value();
+}
+
 void Machine::enter_natively() {
     if (given_fault_.waits && vcpu_.cpl == 3) {
         given_fault_.waits = false;
         Fault fault;
         if (linear_ip() == given_fault_.instruction) (void)mmu_->fill(given_fault_.address, given_fault_.write, false, given_fault_.instruction, fault);
     }
+    const bool user = vcpu_.cpl == 3;
+    if (user && whole_code_ != 0) --whole_code_;
     load_frame();
     if (segments_.refused()) {
         end(Ending::host_limit, "the host refused an entry of the local descriptor table");
@@ -311,6 +326,7 @@ void Machine::enter_natively() {
         case NativeExit::signal:
             ++statistics_.signals;
             store_frame();
+            if (user && left_user_code()) break;
             leave_relay();
             take_signal();
             break;

@@ -130,6 +130,8 @@ private:
     bool is_in_stub() const { return area_ != nullptr && plan_.is_stub(static_cast<std::uint32_t>(vcpu_.rip)); }
     void leave_stub();
     void leave_relay();
+    void spare_user_code();
+    bool left_user_code();
     void step_in_stub();
     void look_for_plan();
     void note_execution(std::uint32_t linear);
@@ -206,6 +208,9 @@ private:
     } here_;
     unsigned interpret_on_ = 0;    ///< so many instructions more are interpreted, since sensitive ones come in groups
     unsigned user_faults_ = 0;     ///< accesses of user code beyond its segments that were allowed to it
+    unsigned whole_code_ = 0;      ///< so many entries more user code gets a code segment without end
+    /// AMD's processors fetch at half the speed through a code segment that ends below 4 GiB - 8 KiB (measured on an EPYC).
+    const bool limits_slow_code_ = identify(host_cpuid).vendor == "amd";
     bool stepping_over_ = false;   ///< one instruction runs natively under the trap flag, for the monitor
     std::optional<std::uint32_t> refused_access_;  ///< native code cannot make this access: only the interpreter can get further
     bool step_traps_ = false;      ///< that instruction began with the guest's own TF

@@ -30,6 +30,7 @@ void Machine::take_signal() {
         ++statistics_.kicks;
         native_frame().kick = 0;
         kick_due_ = kNever;
+        if (vcpu_.cpl == 3) spare_user_code();
         read_input();
         return;
     }
@@ -78,6 +79,12 @@ void Machine::take_signal() {
             break;
         default: take_fault(signal.trap, signal.error_code); break;
     }
+}
+
+/// User code that was still running when a kick came computes: for a while its code segment has no end where fetching is slower with one.
+void Machine::spare_user_code() {
+    constexpr unsigned kEntries = 256;
+    if (limits_slow_code_) whole_code_ = kEntries;
 }
 
 void Machine::take_page_fault(std::uint32_t address, std::uint32_t error_code) {
