@@ -177,4 +177,24 @@ TEST_CASE("a springboard that moves an x87 instruction is left out while it trap
     CHECK(pages.prepare(0, overlays).has_overlays);
 }
 
+TEST_CASE("decoded instructions go with the page's bytes", "[code_pages]") {
+    Pages pages;
+    const CodePage& page = pages.prepare(1);
+    const std::uint64_t before = pages.code->changes();
+    DecodedPage& decoded = pages.code->decoded(page);
+    CHECK(&pages.code->decoded(page) == &decoded);
+    CHECK(decoded.find(7) == nullptr);
+    DecodedInstruction one;
+    one.sensitive = true;
+    decoded.add(7, one);
+    REQUIRE(decoded.find(7) != nullptr);
+    CHECK(decoded.find(7)->sensitive);
+    CHECK(pages.code->changes() == before);
+    pages.code->forget(1);
+    CHECK(pages.code->changes() != before);
+    const std::uint64_t forgotten = pages.code->changes();
+    CHECK(pages.code->decoded(pages.prepare(1)).find(7) == nullptr);
+    CHECK(pages.code->changes() != forgotten);
+}
+
 }  // namespace trapline::executor::test
