@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <optional>
 
 #include "cli/input_file.h"
@@ -44,7 +45,10 @@ Result<PlanDocument> make_plan(const GuestFiles& files, const GlobalOptions& glo
     std::optional<PlanDocument> made;
     std::optional<Error> failure;
     plan_images(options, quiet, tools, {}, [&](ScanDocument&&, PlanDocument&& plan) { made = std::move(plan); }, [&](const Error& error) { failure = error; });
-    if (made) return std::move(*made);
+    if (made) {
+        made->image = std::filesystem::path(files.name).filename().string();  // as if the file had been planned itself
+        return std::move(*made);
+    }
     if (failure) return tl::unexpected(*failure);
     return fail(ErrorCode::unsupported, "the image cannot be planned", files.name);
 }
