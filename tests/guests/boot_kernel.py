@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Boots a stock kernel with `trapline run` to a BusyBox shell on the serial line, works there and switches off.
 
-Kernel and BusyBox come through `trapline corpus fetch`. Each of CASES is one boot. What the shell prints is held against
+Kernel and BusyBox come through `trapline corpus fetch`. Each of CASES is one boot; those of PATCHED_CASES start from a patched bzImage. What the shell prints is held against
 answers from outside the guest: Python's own arithmetic and hashes.
 Exit 0: every boot did all of it and ended with 0. 1: one did not. 77: kernel or BusyBox cannot be fetched."""
 import argparse
@@ -25,6 +25,12 @@ CASES = [
     ["--technique", "auto"],
     ["--technique", "trap", "--relocate", "--memory", "64M"],
     ["--technique", "trap", "--memory", "2G"],
+]
+# PLAN stands for the plan that the image was patched with.
+PATCHED_CASES = [
+    ["--technique", "trap"],
+    ["--technique", "hypercall", "--plan", "PLAN"],
+    ["--technique", "auto"],
 ]
 
 
@@ -84,6 +90,16 @@ def work(console, busybox):
     console.expect(b"reboot: ")
 
 
+def make_patched(program, kernel, scratch):
+    """Plans and patches a bzImage, verifies the result; gives it and its plan."""
+    plan, patched = scratch / "plan.json", scratch / "patched"
+    for command in (["plan", kernel, "-o", plan], ["patch", kernel, "--plan", plan, "-o", patched], ["verify", patched, "--plan", plan]):
+        done = subprocess.run([program, "--quiet", *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode != 0:
+            raise Failure(f"{command[0]} ended with {done.returncode}, expected 0\n{done.stdout}")
+    return patched, plan
+
+
 def boot(command, busybox, timeout):
     """Runs one boot; raises Failure."""
     begun = time.monotonic()
@@ -124,10 +140,17 @@ def main():
     disk = options.scratch / "initrd.gz"
     disk.write_bytes(initramfs.busybox(busybox))
     failures = 0
-    for case in CASES:
-        command = [options.program, "run", str(kernel), "--initrd", str(disk), *case]
+    boots = [(kernel, case) for case in CASES]
+    try:
+        patched, plan = make_patched(options.program, kernel, options.scratch)
+        boots += [(patched, [str(plan) if word == "PLAN" else word for word in case]) for case in PATCHED_CASES]
+    except Failure as failure:
+        failures += 1
+        print(failure)
+    for image, case in boots:
+        command = [options.program, "run", str(image), "--initrd", str(disk), *case]
         try:
-            print(f"{' '.join(case)}: {boot(command, busybox, options.timeout):.1f} s")
+            print(f"{image.name} {' '.join(case)}: {boot(command, busybox, options.timeout):.1f} s")
         except Failure as failure:
             failures += 1
             print(f"{' '.join(command)}: {failure}")
