@@ -104,11 +104,14 @@ std::string_view name_of(SiteStanding standing) {
     return {};
 }
 
+/// Of the text of an instruction: none has a third of that.
+constexpr std::size_t kLongestInstruction = 200;
+
 std::string run_rows(const RunTally& run, Strings& strings) {
     std::string rows;
     for (std::size_t i = 0; i < run.sites.size() && i < kEmbeddedRunSites; ++i) {
         const ExecutedSite& site = run.sites[i];
-        rows += fmt::format("{}[\"{:x}\",{},{},{},{},\"{}\"", rows.empty() ? "" : ",\n", site.site->address, strings.index_of(std::string(text_of(site))), strings.index_of(place_of(site)),
+        rows += fmt::format("{}[\"{:x}\",{},{},{},{},\"{}\"", rows.empty() ? "" : ",\n", site.site->address, strings.index_of(fitted(valid_utf8(text_of(site)), kLongestInstruction)), strings.index_of(place_of(site)),
                             strings.index_of(site.planned != nullptr ? std::string(to_string(site.planned->technique)) : std::string()), strings.index_of(std::string(name_of(site.standing))), to_hex(site.site->bytes));
         for (const RunCount& way : site.site->arrivals) rows += fmt::format(",{},{}", way.count, way.nanoseconds);
         rows += "]";

@@ -96,7 +96,8 @@ std::string kind_of(const ReportDocuments& documents) {
 
 std::string title_of(const ReportDocuments& documents) {
     const std::string& title = documents.scan != nullptr ? documents.scan->image : documents.plan != nullptr ? documents.plan->image : documents.runs.empty() ? std::string() : documents.runs[0].statistics->image;
-    return html_text(title);
+    // A path has 4,096 bytes at most, and few names of images more than 100.
+    return html_text(fitted(printable(title), 400));
 }
 
 }  // namespace

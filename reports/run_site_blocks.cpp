@@ -28,7 +28,7 @@ std::string advice_for(const PlannedSite& site) {
     if (site.patch && site.technique != Technique::breakpoint) return "has a patch, which was not in force";
     std::string text = site.why.empty() ? "It has no patch." : site.why;
     for (const Refusal& refusal : site.refused) text += fmt::format(" {}: {}.", to_string(refusal.technique), refusal.reason);
-    return fitted(printable(text), 300);
+    return fitted(printable(text), 200);
 }
 
 std::string_view meaning(SiteStanding standing) {
@@ -81,7 +81,7 @@ std::string worth_more(const RunStatistics& run, const RunTally& counts) {
     for (std::size_t i = 0; i < rows.size() && i < kRows; ++i) {
         const PlannedSite& planned = *rows[i].site->planned;
         // Past 2^63 an estimate is none.
-        const std::string cycles = rows[i].cycles < 9e18 ? grouped(static_cast<std::uint64_t>(rows[i].cycles)) : "";
+        const std::string cycles = rows[i].cycles > 0 && rows[i].cycles < 9e18 ? grouped(static_cast<std::uint64_t>(rows[i].cycles)) : "";
         out += "<tr>" + row_head(hex_address(planned.address)) + text_cell(planned.text) + text_cell(place_of(*rows[i].site)) + cell(to_string(planned.technique)) + number_cell(rows[i].signals) +
                figure_cell(cycles) + fmt::format("<td class=\"prose\">{}</td></tr>\n", html_text(advice_for(planned)));
     }

@@ -162,6 +162,15 @@ TEST_CASE("a hostile run adds no element, script or place to the report", "[repo
     CHECK(nlohmann::json::parse(embedded_data(html))["runs"][0].size() == 4);
 }
 
+TEST_CASE("long texts of a document do not make a long page", "[reports]") {
+    RunStatistics run = tests::make_run();
+    const std::size_t before = render_report_html({nullptr, nullptr, {{"a", &run}}}, {}).size();
+    run.image = run.protocol = run.command_line = run.detail = std::string(1'000'000, '<');
+    for (RunSite& site : run.sites) site.mnemonic = std::string(1'000'000, '<');
+    for (RunMnemonic& one : run.mnemonics) one.mnemonic = std::string(1'000'000, '<');
+    CHECK(render_report_html({nullptr, nullptr, {{"a", &run}}}, {}).size() < before + 250'000);
+}
+
 TEST_CASE("an empty run has a report", "[reports]") {
     const RunStatistics run;
     const std::string html = render_report_html({nullptr, nullptr, {{"a", &run}}}, {});
