@@ -60,6 +60,15 @@ trapline_enter_begin:
     mov rbp, [rip + FRAME + 8 * 5]
     mov rsi, [rip + FRAME + 8 * 6]
     mov rdi, [rip + FRAME + 8 * 7]
+    // A guest that gets into 64-bit code finds nothing of the monitor's in the registers it does not have.
+    xor r8d, r8d
+    xor r9d, r9d
+    xor r10d, r10d
+    xor r11d, r11d
+    xor r12d, r12d
+    xor r13d, r13d
+    xor r14d, r14d
+    xor r15d, r15d
     iretq
     .globl trapline_enter_end
     .hidden trapline_enter_end
