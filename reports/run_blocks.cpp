@@ -115,7 +115,7 @@ std::string render_run_time(const RunStatistics& run) {
     };
     row("guest", parts.guest, true, "the guest's code on the processor, with the host's part of each exit: faults, signals, mappings");
     row("monitor", parts.monitor, true, "the monitor: interpreting, filling the virtual TLB, devices, delivering events");
-    row("idle", parts.idle, false, "the guest's processor was halted");
+    row("idle", parts.idle, false, "the guest's processor was halted, or with --technique hypercall waited for its plan");
     row("not told apart", parts.rest, true, "too short to be measured one by one");
     return out + std::string(kCloseTable);
 }
