@@ -54,11 +54,15 @@ std::uint16_t HostSegments::find(const Segment& segment, std::uint32_t limit, bo
 
 std::uint16_t HostSegments::slot(std::uint32_t base, std::uint32_t limit, std::uint16_t kind) {
     ++uses_;
+    const auto take = [&](std::size_t index) {
+        entries_[index].last_use = uses_;
+        return static_cast<std::uint16_t>(index * 8 + 7);
+    };
+    const auto matches = [&](std::size_t index) { return entries_[index].base == base && entries_[index].limit == limit && entries_[index].kind == kind; };
+    std::size_t& guess = guesses_[(base >> 12 ^ base >> 4 ^ limit >> 12 ^ kind) % guesses_.size()];
+    if (guess < entries_.size() && matches(guess)) return take(guess);
     for (std::size_t i = 0; i < entries_.size(); ++i)
-        if (entries_[i].base == base && entries_[i].limit == limit && entries_[i].kind == kind) {
-            entries_[i].last_use = uses_;
-            return static_cast<std::uint16_t>(i * 8 + 7);
-        }
+        if (matches(i)) return take(guess = i);
     std::size_t index = entries_.size();
     if (index < kSlots) {
         entries_.emplace_back();

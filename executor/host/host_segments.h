@@ -3,6 +3,7 @@
 // descriptor table, found again by what they describe.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -32,6 +33,7 @@ private:
     std::uint16_t slot(std::uint32_t base, std::uint32_t limit, std::uint16_t kind);
 
     std::vector<Entry> entries_;
+    std::array<std::size_t, 32> guesses_{};  ///< by what is asked for: where it was found last
     std::uint64_t uses_ = 0;
     bool refused_ = false;
 };

@@ -220,6 +220,7 @@ bool Mmu::restore_copied_code(std::uint32_t linear) {
 }
 
 void Mmu::control_register_loaded(unsigned number, std::uint64_t old_value) {
+    read_pages_.fill({});
     if (number == 0)
         for (const std::uint32_t frame : code_->set_cr0(vcpu_->cr0)) {
             tlb_->drop_executable(frame);
@@ -245,6 +246,7 @@ void Mmu::task_switched(std::uint64_t old_cr0, std::uint64_t old_cr3) {
 }
 
 void Mmu::invalidate_page(std::uint32_t linear) {
+    read_pages_.fill({});
     const std::uint32_t page = linear / kPageBytes;
     if (!large_[page / kLargePages]) {
         tlb_->unmap(page);
@@ -261,12 +263,19 @@ MaybeFault Mmu::locate(std::uint32_t linear, PageAccess access, Place& place) {
         place = {ram_->page(here.frame) + offset, 0};
         return {};
     }
+    const bool supervisor_reads = !access.write && access.privilege == Privilege::supervisor;
+    ReadPage& known = read_pages_[page % kReadPages];
+    if (supervisor_reads && known.page == page) {
+        place = {ram_->page(known.frame) + offset, 0};
+        return {};
+    }
     PageTranslation translation;
     if (const MaybeFault fault = walk_pages(*vcpu_, *ram_, linear, access, translation)) return fault;
     place = {nullptr, translation.frame * kPageBytes + offset};
     if (translation.frame >= ram_->pages() || devices_->is_device_page(translation.frame)) return {};
     const auto frame = static_cast<std::uint32_t>(translation.frame);
     if (access.write && code_->find(frame) != nullptr) forget_code(frame);
+    if (supervisor_reads) known = {page, frame};
     place.ram = ram_->page(frame) + offset;
     return {};
 }
