@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Files of modules and their texts.
 #include "cli/guest_modules.h"
 
 #include "cli/input_file.h"
