@@ -304,6 +304,7 @@ private:
         if (size == 0 || !room) return;
         next_boot_stub_ = (std::max(room->end.value, size) - size) & ~(kBootStubAlignment - 1);
         plan_.reserved.push_back({next_boot_stub_, room->end.value, std::string(kBootStubRange)});
+        plan_.notes.emplace_back("boot stub: its jump tables are not read, so a window takes only instructions that known control flow reaches");
     }
 
     std::uint64_t& next_address(const Draft& draft) {
