@@ -6,6 +6,11 @@
 #include <cstring>
 
 namespace trapline::executor {
+namespace {
+
+constexpr std::uint8_t kInt3 = 0xCC;
+
+}  // namespace
 
 CopiedCode::Window CopiedCode::window_at(PageBytes page, std::size_t offset) {
     Window window{};
@@ -32,7 +37,8 @@ bool CopiedCode::restore(std::uint32_t frame, std::span<std::uint8_t, kPageBytes
     // Changed at the end: a window may hold several places.
     std::vector<std::pair<std::size_t, const Place*>> found;
     for (std::size_t at = kBefore; at < kPageBytes - kBefore; ++at) {
-        if (!first_bytes_[page[at]]) continue;
+        // Within padding nothing begins: what begins there is laid over it from its first byte on.
+        if (!first_bytes_[page[at]] || (page[at] == kInt3 && page[at - 1] == kInt3 && page[at + 1] == kInt3)) continue;
         const auto known = places_.find(window_at(page, at));
         if (known == places_.end() || (known->second.frame == frame && known->second.offset == at)) continue;
         const std::vector<std::uint8_t>& run = known->second.run;
