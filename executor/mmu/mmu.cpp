@@ -73,6 +73,7 @@ Fill Mmu::fill_page(std::uint32_t linear, bool write, bool fetch, std::uint32_t 
             if (code == nullptr) return Fill::exhausted;
             if (code->has_overlays) (to.user ? shared_overlays_ : kernel_overlays_).push_back(frame);
         }
+        in_place_ = in_place_ && code->is_plain();
         to.writable = false;
         to.executable = true;
         return tlb_->map(page + execution_offset() / kPageBytes, 1, to, code->copy) ? Fill::mapped : Fill::exhausted;
@@ -221,6 +222,7 @@ bool Mmu::restore_copied_code(std::uint32_t linear) {
 
 void Mmu::control_register_loaded(unsigned number, std::uint64_t old_value) {
     read_pages_.fill({});
+    if (number == 0) in_place_ = false;
     if (number == 0)
         for (const std::uint32_t frame : code_->set_cr0(vcpu_->cr0)) {
             tlb_->drop_executable(frame);

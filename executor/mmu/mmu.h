@@ -48,7 +48,10 @@ public:
     /// Where code is mapped for execution, less where it is for the guest. Without paging linear memory above RAM is free, so code is run
     /// from there, through a code segment of this base, and reads of code as data see the guest's own bytes. With paging it is 0:
     /// code is run in place.
-    std::uint32_t execution_offset() const { return vcpu_->is_paged() ? 0 : kUnpagedOffset; }
+    std::uint32_t execution_offset() const { return vcpu_->is_paged() || in_place_ ? 0 : kUnpagedOffset; }
+    /// Without paging: from now on code is run in place all the same, until a page is reached whose copy has other bytes than the guest's.
+    void run_in_place() { in_place_ = !vcpu_->is_paged(); }
+    bool runs_in_place() const { return in_place_; }
     /// Whether the vCPU's CR0, CR3 and CR4 could have been loaded: see Platform.
     bool accepts_page_tables() const { return has_valid_pointers(*vcpu_, *ram_); }
     /// As a processor that loads CR0, CR3 or CR4 must.
@@ -124,6 +127,7 @@ private:
     std::vector<std::uint32_t> shared_overlays_;    ///< frames with patches that code of other CPLs might run
     std::vector<std::uint32_t> kernel_overlays_;    ///< frames with patches that the supervisor alone can run
     std::vector<bool> without_overlays_;            ///< by frame: run at other CPLs
+    bool in_place_ = false;                         ///< without paging: see run_in_place
     std::optional<std::uint32_t> opened_;           ///< linear page that one instruction may write to and run from
     std::array<std::uint64_t, 4> fills_{};
     std::uint64_t code_writes_ = 0;

@@ -49,6 +49,8 @@ struct CodePage {
     std::bitset<kPageBytes> starts;      ///< an instruction begins here
     std::vector<FpuSite> fpu_sites;      ///< outside patches
     bool has_fpu_in_patches = false;     ///< a patch moves such an instruction, or was left out because it would
+    /// The copy has the guest's bytes and keeps them.
+    bool is_plain() const { return !has_overlays && fpu_sites.empty() && !has_fpu_in_patches && breakpoints.none(); }
     std::unique_ptr<DecodedPage> decoded;  ///< what the interpreter has met; null for nothing
 };
 

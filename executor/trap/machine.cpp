@@ -306,7 +306,7 @@ void Machine::enter_natively() {
         end(Ending::host_limit, "the host refused an entry of the local descriptor table");
         return;
     }
-    const Nanoseconds time = now(), due = std::clamp(pc_->next_event(), time + kShortestStretch, time + kLongestStretch);
+    const Nanoseconds time = now(), due = std::clamp(std::min(pc_->next_event(), look_again_), time + kShortestStretch, time + kLongestStretch);
     if (kick_due_ == kNever || due < kick_due_ || kick_due_ <= time) {
         kick_due_ = due;
         kick_at(started_ + due);
@@ -321,7 +321,7 @@ void Machine::enter_natively() {
         case NativeExit::kicked:
             ++statistics_.kicks;
             native_frame().kick = 0;
-            kick_due_ = kNever;
+            kick_due_ = look_again_ = kNever;
             read_input();
             break;
         case NativeExit::signal:

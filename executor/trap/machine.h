@@ -130,7 +130,7 @@ private:
     bool is_in_stub() const { return area_ != nullptr && plan_.is_stub(static_cast<std::uint32_t>(vcpu_.rip)); }
     void leave_stub();
     void leave_relay();
-    void spare_user_code();
+    void spare_computing_code();
     bool left_user_code();
     void step_in_stub();
     void look_for_plan();
@@ -186,6 +186,7 @@ private:
     HostClock clock_;
     Nanoseconds started_ = 0;
     Nanoseconds kick_due_ = kNever;
+    Nanoseconds look_again_ = kNever;  ///< when to see whether code that was run in place a moment ago can be so again
     Nanoseconds input_due_ = 0;    ///< when to look for serial input next
     std::uint64_t events_ = 0;     ///< delivered so far
     unsigned native_vector_ = 0;   ///< what the processor raised for the instruction that is about to be interpreted, 0 for nothing
@@ -209,7 +210,7 @@ private:
     unsigned interpret_on_ = 0;    ///< so many instructions more are interpreted, since sensitive ones come in groups
     unsigned user_faults_ = 0;     ///< accesses of user code beyond its segments that were allowed to it
     unsigned whole_code_ = 0;      ///< so many entries more user code gets a code segment without end
-    /// AMD's processors fetch at half the speed through a code segment that ends below 4 GiB - 8 KiB (measured on an EPYC).
+    /// AMD's processors fetch at half the speed through a code segment that has a base or ends below 4 GiB - 8 KiB (measured on an EPYC).
     const bool limits_slow_code_ = identify(host_cpuid).vendor == "amd";
     bool stepping_over_ = false;   ///< one instruction runs natively under the trap flag, for the monitor
     std::optional<std::uint32_t> refused_access_;  ///< native code cannot make this access: only the interpreter can get further

@@ -29,8 +29,8 @@ void Machine::take_signal() {
         vcpu_.rflags |= native_frame().rflags & flag::rf;
         ++statistics_.kicks;
         native_frame().kick = 0;
-        kick_due_ = kNever;
-        if (vcpu_.cpl == 3) spare_user_code();
+        kick_due_ = look_again_ = kNever;
+        spare_computing_code();
         read_input();
         return;
     }
@@ -81,19 +81,28 @@ void Machine::take_signal() {
     }
 }
 
-/// User code that was still running when a kick came computes: for a while its code segment has no end where fetching is slower with one.
-void Machine::spare_user_code() {
+/// Code that was still running when a kick came computes: where fetching is slower through a code segment with an end or a base, it gets one
+/// without. User code for a while; code without paging as long as it stays where it can be run in place.
+void Machine::spare_computing_code() {
     constexpr unsigned kEntries = 256;
-    if (limits_slow_code_) whole_code_ = kEntries;
+    if (!limits_slow_code_) return;
+    if (vcpu_.cpl == 3) {
+        whole_code_ = kEntries;
+    } else if (!vcpu_.is_paged() && vcpu_.cs().is_flat()) {
+        if (const CodePage* const page = mmu_->code_at(linear_ip()); page != nullptr && page->is_plain()) mmu_->run_in_place();
+    }
 }
 
 void Machine::take_page_fault(std::uint32_t address, std::uint32_t error_code) {
     bool after_sti = false;
     if (area_ != nullptr && MonitorArea::is_pending_access(address, after_sti) && is_in_stub()) return take_pending_store(after_sti);
     Fault fault;
-    const bool fetch = (error_code & kErrorFetch) != 0;
+    const bool fetch = (error_code & kErrorFetch) != 0, in_place = mmu_->runs_in_place();
     if (fetch) address -= mmu_->execution_offset();
-    switch (mmu_->fill(address, (error_code & kErrorWrite) != 0, fetch, linear_ip(), fault)) {
+    const Fill fill = mmu_->fill(address, (error_code & kErrorWrite) != 0, fetch, linear_ip(), fault);
+    constexpr Nanoseconds kSoon = 100'000;
+    if (in_place && !mmu_->runs_in_place()) look_again_ = now() + kSoon;
+    switch (fill) {
         case Fill::mapped: break;
         case Fill::fault:
             if (vcpu_.cpl == 3 && !fetch) given_fault_ = {address, linear_ip(), (error_code & kErrorWrite) != 0, true};
