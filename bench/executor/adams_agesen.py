@@ -28,7 +28,7 @@ def measure(files, options, say):
     """Gives {system: {operation: cycles}}, having printed the table. The least of the runs: what is lost to other processes
     only adds."""
     guest = files.workload("adams_agesen.elf")
-    commands = {"tcg": run_guest.command_of(argparse.Namespace(program=None, trapline=None, qemu="qemu-system-i386"), guest)[0]}
+    commands = {"tcg": run_guest.qemu(argparse.Namespace(qemu="qemu-system-i386"), guest, [])}
     for technique in TECHNIQUES:
         commands[technique] = [str(files.trapline), "run", str(guest), "--technique", technique]
         if technique in PLANNED:
