@@ -117,6 +117,10 @@ Comparison::Verdict Comparison::check_witness(decode::Witness& witness, Bytes by
         says = theirs == 0 ? Says::invalid : ours == 0 ? Says::valid : Says::length;
     }
     const decode::Difference* row = differences_.find(witness.name(), structure, says, opinion.mnemonic);
+    // Whoever takes an instruction for longer than it is rejects it where it then ends too far on.
+    constexpr std::size_t kMore = 4;
+    if (row == nullptr && says == Says::invalid && static_cast<std::size_t>(ours) + kMore > std::min<std::size_t>(bytes.size(), decode::kMaxInstructionLength))
+        row = differences_.find(witness.name(), structure, Says::length, {});
     DifferenceClass* counted = row == nullptr ? nullptr : &tally_.rows[static_cast<std::size_t>(row - differences_.rows().data())];
     if (counted != nullptr && counted->count != 0) {
         ++counted->count;
