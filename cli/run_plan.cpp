@@ -49,8 +49,9 @@ Result<PlanDocument> make_plan(const GuestFiles& files, const GlobalOptions& glo
         made->image = std::filesystem::path(files.name).filename().string();  // as if the file had been planned itself
         return std::move(*made);
     }
-    if (failure) return tl::unexpected(*failure);
-    return fail(ErrorCode::unsupported, "the image cannot be planned", files.name);
+    if (!failure) return fail(ErrorCode::unsupported, "the image cannot be planned", files.name);
+    failure->file = files.name;
+    return tl::unexpected(*failure);
 }
 
 namespace {
