@@ -15,6 +15,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "classify/compiled_database.h"
 #include "reports/text_encoding.h"
 
 namespace trapline::cli {
@@ -23,14 +24,15 @@ std::unique_ptr<LoadedDatabase> load(const GlobalOptions& global) {
     auto loaded = std::make_unique<LoadedDatabase>();
     if (global.isa_directory.empty()) {
         loaded->files = isa::embedded_spec_files();
-    } else {
-        auto files = isa::read_spec_directory(global.isa_directory, loaded->storage);
-        if (!files) {
-            print_error(files.error());
-            return nullptr;
-        }
-        loaded->files = std::move(*files);
+        loaded->database = classify::compiled_database();
+        return loaded;
     }
+    auto files = isa::read_spec_directory(global.isa_directory, loaded->storage);
+    if (!files) {
+        print_error(files.error());
+        return nullptr;
+    }
+    loaded->files = std::move(*files);
     isa::LoadOutcome outcome = isa::load_database(loaded->files);
     if (!outcome.errors.empty()) {
         for (const Error& error : outcome.errors) print_error(error);
@@ -38,7 +40,6 @@ std::unique_ptr<LoadedDatabase> load(const GlobalOptions& global) {
         return nullptr;
     }
     loaded->database = std::move(outcome.database);
-    loaded->database.index();
     return loaded;
 }
 

@@ -233,18 +233,12 @@ std::string Tags::privileged_text() const {
     return "no";
 }
 
-TagTable::TagTable(const isa::Database& database, const isa::Profile& profile) : database_(&database), profile_(&profile) {
-    tags_.resize(database.records.size());
+TagsByRecord derive_all(const isa::Database& database, const isa::Profile& profile) {
+    TagsByRecord tags(database.records.size());
     for (std::size_t i = 0; i < database.records.size(); ++i)
         for (Mode mode : kAllModes)
-            if (database.records[i].encoding.modes.contains(mode))
-                tags_[i][static_cast<std::size_t>(mode)] = derive(database, database.records[i], profile, mode);
-}
-
-const Tags& TagTable::at(const isa::Record& record, Mode mode) const {
-    const auto index = static_cast<std::size_t>(&record - database_->records.data());
-    TRAPLINE_ASSERT(index < tags_.size(), "asked for the tags of a record of another database");
-    return tags_[index][static_cast<std::size_t>(mode)];
+            if (database.records[i].encoding.modes.contains(mode)) tags[i][static_cast<std::size_t>(mode)] = derive(database, database.records[i], profile, mode);
+    return tags;
 }
 
 }  // namespace trapline::classify

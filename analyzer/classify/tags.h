@@ -56,9 +56,16 @@ struct Explanation {
 };
 Explanation explain(const isa::Database& database, const isa::Record& record, const isa::Profile& profile, Mode mode);
 
-/// Tags of every record in every mode under one profile, computed once.
+/// Tags by record, in the database's order, and mode; default ones in modes that the record has no form in.
+using TagsByRecord = std::vector<std::array<Tags, kAllModes.size()>>;
+
+/// Derives the tags of every record in every mode.
+TagsByRecord derive_all(const isa::Database& database, const isa::Profile& profile);
+
+/// Tags of every record in every mode under one profile.
 class TagTable {
 public:
+    /// Derives them; of the compiled database (same version) it takes those that were derived when the program was built.
     TagTable(const isa::Database& database, const isa::Profile& profile);
     const Tags& at(const isa::Record& record, Mode mode) const;
     const isa::Profile& profile() const { return *profile_; }
@@ -66,7 +73,7 @@ public:
 private:
     const isa::Database* database_;
     const isa::Profile* profile_;
-    std::vector<std::array<Tags, 4>> tags_;
+    TagsByRecord tags_;
 };
 
 }  // namespace trapline::classify

@@ -55,6 +55,8 @@ private:
         std::uint16_t right;  // node index
     };
     int value(std::uint16_t node, const Assignment& values) const;
+    template <class Archive> friend void members(Archive& archive, Guard& guard);  // both in snapshot.cpp
+    template <class Archive> friend void members(Archive& archive, Node& node);
 
     std::vector<Node> nodes_;  // operands before operators; the root comes last
     std::vector<AtomIndex> atoms_;

@@ -38,9 +38,10 @@ SiteForms::SiteForms(const isa::Database& database, const isa::Profile& profile)
     : kinds_(database.records.size() + 1, SiteKind::none), fpu_traps_(database.records.size() + 1 + database.innocuous.size(), FpuTrap::never) {
     for (std::size_t i = 0; i < database.innocuous.size(); ++i)
         if (!is_one_of(kIntegerFamilies, database.innocuous[i].family)) fpu_traps_[database.records.size() + 1 + i] = FpuTrap::ts_or_em;
+    const classify::TagTable tags(database, profile);
     for (std::size_t i = 0; i < database.records.size(); ++i) {
         const isa::Record& record = database.records[i];
-        const classify::Tags derived = classify::derive(database, record, profile, Mode::protected32);
+        const classify::Tags& derived = tags.at(record, Mode::protected32);
         fpu_traps_[i + 1] = fpu_trap_of(database, record);
         SiteKind& kind = kinds_[i + 1];
         if (derived.critical() || is_one_of(kHostOperations, record.virtualization.hypercall)) kind = SiteKind::critical;
