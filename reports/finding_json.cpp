@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <limits>
 
+#include "reports/object_text.h"
 #include "reports/tally.h"
 #include "reports/text_encoding.h"
 #include "support/bytes.h"
@@ -12,11 +13,11 @@
 namespace trapline::reports {
 namespace {
 
-Json mode_to_json(const std::string& mode) {
-    if (mode == "16") return 16;
-    if (mode == "32") return 32;
-    if (mode == "64") return 64;
-    return nullptr;
+// Bytes of one finding's text; stock kernels: 420 to 600.
+constexpr std::size_t kUsualFinding = 640;
+
+std::string_view mode_json(const std::string& mode) {
+    return mode == "16" || mode == "32" || mode == "64" ? std::string_view(mode) : "null";
 }
 
 void check_tags(ObjectReader& reader, const Finding& finding) {
@@ -66,33 +67,40 @@ void read_evidence(ObjectReader& reader, Evidence& evidence, EvidenceOf document
         if (to_string(candidate) == word) evidence = candidate;
 }
 
-Json finding_to_json(const Finding& finding) {
-    Json context = Json::array();
-    for (const FindingContext& item : finding.context) context.push_back({{"kind", item.kind}, {"detail", item.detail}});
-    Json disagreements = Json::array();
-    for (const DecoderNote& note : finding.disagreements)
-        disagreements.push_back({{"decoder", note.decoder}, {"says", note.says}, {"reason", note.reason}});
-    return {{"address", hex_address(finding.address)},
-            {"file_offset", finding.file_offset},
-            {"part", finding.part},
-            {"section", finding.section},
-            {"symbol", finding.symbol},
-            {"symbol_offset", finding.symbol_offset},
-            {"source", source_to_json(finding.source_file, finding.source_line)},
-            {"mode", mode_to_json(finding.mode)},
-            {"decode_mode", finding.decode_mode},
-            {"bytes", to_hex(finding.bytes)},
-            {"text", finding.text},
-            {"mnemonic", finding.mnemonic},
-            {"form", finding.form},
-            {"family", finding.family},
-            {"privileged", finding.privileged},
-            {"control_sensitive", finding.control_sensitive},
-            {"behavior_sensitive", finding.behavior_sensitive},
-            {"critical", finding.critical},
-            {"evidence", to_string(finding.evidence)},
-            {"context", std::move(context)},
-            {"disagreements", std::move(disagreements)}};
+std::string finding_json(const Finding& finding) {
+    std::string text;
+    text.reserve(kUsualFinding);
+    ObjectText object(text);
+    object.member("address", hex_address(finding.address));
+    object.member("file_offset", finding.file_offset);
+    object.member("part", finding.part);
+    object.member("section", finding.section);
+    object.member("symbol", finding.symbol);
+    object.member("symbol_offset", finding.symbol_offset);
+    object.raw("source", one_line(source_to_json(finding.source_file, finding.source_line)));
+    object.raw("mode", mode_json(finding.mode));
+    object.member("decode_mode", finding.decode_mode);
+    object.member("bytes", to_hex(finding.bytes));
+    object.member("text", finding.text);
+    object.member("mnemonic", finding.mnemonic);
+    object.member("form", finding.form);
+    object.member("family", finding.family);
+    object.member("privileged", finding.privileged);
+    object.member("control_sensitive", finding.control_sensitive);
+    object.member("behavior_sensitive", finding.behavior_sensitive);
+    object.member("critical", finding.critical);
+    object.member("evidence", to_string(finding.evidence));
+    object.list("context", finding.context, [](ObjectText& item, const FindingContext& context) {
+        item.member("kind", context.kind);
+        item.member("detail", context.detail);
+    });
+    object.list("disagreements", finding.disagreements, [](ObjectText& item, const DecoderNote& note) {
+        item.member("decoder", note.decoder);
+        item.member("says", note.says);
+        item.member("reason", note.reason);
+    });
+    object.end();
+    return text;
 }
 
 Finding finding_from_json(const Json& value, const std::string& pointer, const std::string& name, Status& status) {

@@ -8,8 +8,9 @@
 
 namespace trapline::reports {
 
-/// Makes the object. `source` is null when no debug information names a line; strings are empty when unknown.
-Json finding_to_json(const Finding& finding);
+/// Makes the object's text, on one line. `source` is null when no debug information names a line; strings are empty when
+/// unknown.
+std::string finding_json(const Finding& finding);
 
 /// Reads it back; a fault goes to `status` with `pointer` as the finding's place. Also refused: tags that contradict each
 /// other (critical but privileged, critical but not sensitive, sensitive and unprivileged but not critical).

@@ -27,9 +27,17 @@ public:
     /// Writes an array whose element `i` is `make(i)`.
     template <class Make>
     void list(std::string_view key, std::size_t size, Make make) {
+        list_of_texts(key, size, [&](std::size_t i) { return one_line(make(i)); });
+    }
+    /// The same where `make(i)` gives the element's JSON text, one line of it.
+    template <class Make>
+    void list_of_texts(std::string_view key, std::size_t size, Make make) {
         begin_member(key);
         sink_("[");
-        for (std::size_t i = 0; i < size; ++i) sink_((i == 0 ? "\n    " : ",\n    ") + one_line(make(i)));
+        for (std::size_t i = 0; i < size; ++i) {
+            sink_(i == 0 ? "\n    " : ",\n    ");
+            sink_(make(i));
+        }
         sink_(size == 0 ? "]" : "\n  ]");
     }
     /// Closes the object; nothing may be written after.

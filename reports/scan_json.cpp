@@ -112,7 +112,7 @@ void write_scan_json(const ScanDocument& document, const Sink& sink) {
         for (const auto& [mnemonic, count] : document.all_mnemonics) mnemonics[mnemonic] = count;
         out.member("mnemonics", mnemonics);
     }
-    out.list("findings", document.findings.size(), [&](std::size_t i) { return finding_to_json(document.findings[i]); });
+    out.list_of_texts("findings", document.findings.size(), [&](std::size_t i) { return finding_json(document.findings[i]); });
     out.end();
 }
 

@@ -20,7 +20,7 @@ std::string render_scan_header_line(const ScanDocument& document) {
     return one_line(header) + "\n";
 }
 
-std::string render_finding_line(const Finding& finding) { return one_line(finding_to_json(finding)) + "\n"; }
+std::string render_finding_line(const Finding& finding) { return finding_json(finding) + "\n"; }
 
 void write_scan_jsonl(const ScanDocument& document, const Sink& sink) {
     sink(render_scan_header_line(document));
