@@ -95,6 +95,9 @@ BootRelocations read_boot_relocations(const ElfWork& work) {
         found.targets.insert(found.targets.end(), slots->targets.begin(), slots->targets.end());
         keep(slots->in_code);
     }
+    // The list of pointers is sorted in the end; here, on a thread of its own, the largest part of that work is free.
+    std::sort(found.targets.begin(), found.targets.end());
+    found.targets.erase(std::unique(found.targets.begin(), found.targets.end()), found.targets.end());
     if (lists.size() == 3) {
         Slots inverse = read_slots(work, table, lists[1], 4);
         for (RelocationSlot& slot : inverse.in_code) slot.pc_relative = true;

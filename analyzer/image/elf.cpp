@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "image/digest.h"
+#include "image/sort_runs.h"
 
 namespace trapline::image {
 namespace {
@@ -99,6 +100,9 @@ Status add_pieces(ElfWork& work, std::vector<Piece> pieces) {
         work.image.sections.push_back(std::move(section));
     }
     work.image.index_sections();
+    if (work.image.relocatable) return {};
+    for (const SectionIndex i : work.image.by_address)
+        work.spans.push_back({work.image.sections[i].address.value, work.image.sections[i].bytes.size(), i});
     return {};
 }
 
@@ -136,17 +140,16 @@ void load_build_id(ElfWork& work) {
 void settle_pointers(Image& image) {
     auto& pointers = image.pointers;
     const auto key = [](const CodePointer& p) { return std::tuple(p.section, p.address, p.origin); };
-    std::sort(pointers.begin(), pointers.end(), [&](const auto& a, const auto& b) { return key(a) < key(b); });
+    sort_runs(pointers, [&](const auto& a, const auto& b) { return key(a) < key(b); });
     pointers.erase(std::unique(pointers.begin(), pointers.end(),
                                [](const auto& a, const auto& b) { return a.section == b.section && a.address == b.address; }),
                    pointers.end());
 }
 
 void settle_slots(Image& image) {
-    const auto before = [](const RelocationSlot& a, const RelocationSlot& b) {
+    sort_runs(image.slots, [](const RelocationSlot& a, const RelocationSlot& b) {
         return std::tuple(a.section, a.address, a.file_offset) < std::tuple(b.section, b.address, b.file_offset);
-    };
-    if (!std::is_sorted(image.slots.begin(), image.slots.end(), before)) std::sort(image.slots.begin(), image.slots.end(), before);
+    });
 }
 
 }  // namespace
@@ -158,9 +161,15 @@ std::optional<SectionIndex> ElfWork::image_section(std::uint32_t elf_section) co
 
 std::optional<Place> ElfWork::place_of(std::uint64_t address) const {
     if (!elf.is_64) address &= 0xFFFFFFFFu;
-    const auto section = image.find_section({address});
-    if (!section) return std::nullopt;
-    return Place{*section, {address}};
+    // The last one at or before the address; the halving has no branch that could be mispredicted.
+    const Span* first = spans.data();
+    for (std::size_t count = spans.size(); count > 1;) {
+        const std::size_t half = count / 2;
+        first += first[half].begin <= address ? half : 0;
+        count -= half;
+    }
+    if (spans.empty() || address < first->begin || address - first->begin >= first->size) return std::nullopt;
+    return Place{first->section, {address}};
 }
 
 bool ElfWork::is_code(const Place& place) const {
@@ -227,7 +236,7 @@ Status load_sections(ElfWork& work) {
 Result<Image> open_elf(const Layer& layer, const OpenOptions& options) {
     auto read = read_elf(layer.bytes(), options.max_sections, layer.name);
     if (!read) return tl::unexpected(std::move(read.error()));
-    ElfWork work{layer, options, std::move(*read), {}, {}, {}};
+    ElfWork work{layer, options, std::move(*read), {}, {}, {}, {}};
     Image& image = work.image;
     image.name = layer.name;
     image.format = work.elf.is_64 ? Format::elf64 : Format::elf32;

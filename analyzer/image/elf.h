@@ -33,6 +33,13 @@ struct ElfWork {
     Image image;
     /// Image section of each ELF section; kNoSection for those that hold no loaded bytes.
     std::vector<SectionIndex> section_map;
+    /// Where the image's sections lie, in order of address: what Image::find_section looks up, close together, for passes
+    /// that look up a million addresses. Empty for a relocatable file.
+    struct Span {
+        std::uint64_t begin = 0, size = 0;
+        SectionIndex section = 0;
+    };
+    std::vector<Span> spans;
     /// Sorted by field. Only for relocatable files: there the table fields themselves are still zero.
     std::vector<FieldTarget> fields;
 
@@ -63,7 +70,7 @@ Status load_relocations(ElfWork& work);
 
 /// What the relocation table behind a kernel says.
 struct BootRelocations {
-    std::vector<Place> targets;         ///< what slots with an address of code point to
+    std::vector<Place> targets;         ///< what slots with an address of code point to; sorted, no repeats
     std::vector<RelocationSlot> slots;  ///< those in code
     std::string fact;                   ///< for Image::facts; empty when there is no table
     std::string note;                   ///< for Image::notes: bytes that are no table; else empty

@@ -5,6 +5,7 @@
 
 #include "image/elf.h"
 #include "image/kallsyms.h"
+#include "image/sort_runs.h"
 
 namespace trapline::image {
 namespace {
@@ -29,14 +30,10 @@ int rank(SymbolKind kind) {
 }
 
 // Sorts by place, and what stands at one place by rank and name. Kallsyms come sorted by address, but for per-CPU symbols
-// in front, whose section lies in the middle: two sorted lists to merge, a quarter of the work of sorting.
+// in front, whose section lies in the middle: two sorted lists.
 void sort_symbols(std::vector<Symbol>& symbols) {
     const auto place_before = [](const Symbol& a, const Symbol& b) { return std::pair(a.section, a.address) < std::pair(b.section, b.address); };
-    const auto second = std::is_sorted_until(symbols.begin(), symbols.end(), place_before);
-    if (std::is_sorted(second, symbols.end(), place_before))
-        std::inplace_merge(symbols.begin(), second, symbols.end(), place_before);
-    else
-        std::sort(symbols.begin(), symbols.end(), place_before);
+    sort_runs(symbols, place_before);
     for (auto begin = symbols.begin(); begin != symbols.end();) {
         const auto end = std::find_if(begin, symbols.end(), [&](const Symbol& other) { return place_before(*begin, other); });
         std::sort(begin, end, [](const Symbol& a, const Symbol& b) { return std::pair(rank(a.kind), a.name) < std::pair(rank(b.kind), b.name); });

@@ -5,6 +5,7 @@
 #include "image/kallsyms.h"
 
 #include <algorithm>
+#include <array>
 #include <fmt/format.h>
 
 namespace trapline::image {
@@ -180,17 +181,21 @@ private:
         names->reserve(kUsualName * found.entries.size());
         std::vector<std::size_t> ends;  // of the names; views must wait until the last has found its place
         ends.reserve(found.entries.size());
+        std::array<char, kMaxName> name;
         for (std::size_t i = 0; i < found.entries.size(); ++i) {
-            const std::size_t begin = names->size();
             const auto length = name_length(at);
             const auto bytes = length ? view_.slice(at, *length) : std::nullopt;
             if (!bytes) return false;
-            for (const std::uint8_t token : *bytes) {
-                names->insert(names->end(), tokens_[token].begin(), tokens_[token].end());
-                if (names->size() - begin > kMaxName) return false;
+            std::size_t size = 0;
+            for (const std::uint8_t code : *bytes) {
+                const std::string_view token = tokens_[code];
+                if (size + token.size() > kMaxName) return false;
+                // Tokens have two or three letters: a call of memcpy costs more than the copy.
+                for (const char letter : token) name[size++] = letter;
             }
             at += *length;
-            if (names->size() - begin < 2 || names->size() > kNameBytes) return false;
+            if (size < 2 || names->size() + size > kNameBytes) return false;
+            names->insert(names->end(), name.begin(), name.begin() + static_cast<std::ptrdiff_t>(size));
             ends.push_back(names->size());
         }
         std::size_t begin = 0;

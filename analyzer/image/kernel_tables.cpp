@@ -6,6 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
+#include <limits>
+#include <tuple>
+
+#include "image/sort_runs.h"
 
 namespace trapline::image {
 namespace {
@@ -81,11 +85,75 @@ void load_paravirt(ElfWork& work, const TableFields& fields, const TableSpan& sp
         work.image.notes.push_back(fmt::format(".parainstructions: {} of {} entries do not point to code", lost, span.size / size));
 }
 
+/// Says whether the kernel's tables prove that code of this kind is executed.
+bool makes_pointers(TableKind kind) {
+    switch (kind) {
+        case TableKind::alternative_original:
+        case TableKind::alternative_replacement:
+        case TableKind::paravirt_site:
+        case TableKind::exception_table:
+        case TableKind::jump_label:
+        case TableKind::smp_lock:
+        case TableKind::retpoline_site:
+        case TableKind::return_site:
+        case TableKind::call_site:
+        case TableKind::ibt_endbr:
+        case TableKind::static_call:
+            return true;
+        case TableKind::static_call_trampoline:
+        case TableKind::function_trace:
+        case TableKind::bug:
+        case TableKind::interrupt_gate:
+            return false;
+    }
+    return false;
+}
+
+/// Sorts by place, stably. Entries are large: their places are sorted, then each entry moves once.
+void sort_tables(std::vector<TableEntry>& tables) {
+    struct Key {
+        SectionIndex section;
+        std::uint32_t index;
+        VirtAddr begin;
+    };
+    static_assert(kMaxEntries <= std::numeric_limits<std::uint32_t>::max());
+    std::vector<Key> keys;
+    keys.reserve(tables.size());
+    for (const TableEntry& entry : tables) keys.push_back({entry.section, static_cast<std::uint32_t>(keys.size()), entry.code.begin});
+    sort_runs(keys, [](const Key& a, const Key& b) { return std::tie(a.section, a.begin) < std::tie(b.section, b.begin); });
+    // keys[to].index is where the entry for `to` stands; each cycle of that permutation is walked once.
+    for (std::uint32_t start = 0; start < keys.size(); ++start) {
+        if (keys[start].index == start) continue;
+        TableEntry first = std::move(tables[start]);
+        std::uint32_t to = start;
+        for (std::uint32_t from = keys[to].index; from != start; from = keys[to].index) {
+            tables[to] = std::move(tables[from]);
+            keys[to].index = to;
+            to = from;
+        }
+        tables[to] = std::move(first);
+        keys[to].index = to;
+    }
+}
+
+/// Makes code pointers of the sorted entries: those of the code come in order, so that they need no sorting again.
+void add_pointers(ElfWork& work) {
+    std::vector<Place> peers;
+    for (const TableEntry& entry : work.image.tables) {
+        if (!makes_pointers(entry.kind)) continue;
+        work.add_pointer({entry.section, entry.code.begin}, CodePointer::Origin::table);
+        if (entry.peer) peers.push_back({entry.peer_section, *entry.peer});
+    }
+    std::sort(peers.begin(), peers.end());
+    for (const Place& peer : peers) work.add_pointer(peer, CodePointer::Origin::table);
+}
+
 }  // namespace
 
 TableFinder::TableFinder(const ElfWork& work) : work_(work) {
     for (SectionIndex i = 0; i < work.image.sections.size(); ++i)
         if (!work.image.sections[i].executable) sections_[work.image.sections[i].name].push_back(i);
+    symbols_.reserve(work.image.symbols.size() / 4);
     for (const Symbol& symbol : work.image.symbols)
         if (symbol.name.starts_with("__")) symbols_.try_emplace(symbol.name, &symbol);
 }
@@ -161,10 +229,7 @@ bool add_table_entry(ElfWork& work, TableKind kind, const Place& code, std::uint
         entry.peer_section = peer->section;
     }
     entry.detail = std::move(detail);
-    if (!append_table_entry(work, std::move(entry))) return false;
-    if (peer) work.add_pointer(*peer, CodePointer::Origin::table);
-    work.add_pointer(code, CodePointer::Origin::table);
-    return true;
+    return append_table_entry(work, std::move(entry));
 }
 
 void load_kernel_tables(ElfWork& work) {
@@ -189,9 +254,8 @@ void load_kernel_tables(ElfWork& work) {
         for (const TableSpan& span : spans) load_points(work, fields, table, span);
     }
     load_patched_places(work, fields, finder);
-    std::stable_sort(work.image.tables.begin(), work.image.tables.end(), [](const TableEntry& a, const TableEntry& b) {
-        return std::tuple(a.section, a.code.begin) < std::tuple(b.section, b.code.begin);
-    });
+    sort_tables(work.image.tables);
+    add_pointers(work);
 }
 
 }  // namespace trapline::image

@@ -79,7 +79,7 @@ void load_patched_places(ElfWork& work, const TableFields& fields, const TableFi
 /// Adds an entry to the image's tables, up to a bound. Says whether there was room.
 bool append_table_entry(ElfWork& work, TableEntry entry);
 
-/// Adds an entry to the image's tables, up to a bound, and its places to the code pointers. Says whether there was room.
+/// Adds an entry to the image's tables, up to a bound. Its places become code pointers. Says whether there was room.
 bool add_table_entry(ElfWork& work, TableKind kind, const Place& code, std::uint64_t length, std::optional<Place> peer,
                      std::string detail);
 
