@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two sorted arrays and binary search.
+// A sorted array and binary search for addresses, a plain array for sections.
 #include "scan/code_places.h"
 
 #include <algorithm>
@@ -7,14 +7,13 @@
 namespace trapline::scan {
 
 CodePlaces::CodePlaces(const image::Image& image, const std::vector<SectionCode>& sections)
-    : sections_(&sections), relocatable_(image.relocatable) {
+    : sections_(&sections), relocatable_(image.relocatable), by_index_(image.sections.size(), kNone) {
     for (std::size_t i = 0; i < sections.size(); ++i) {
         by_address_.push_back({sections[i].section->address.value, i});
-        by_index_.emplace_back(sections[i].index, i);
+        by_index_[sections[i].index] = i;
     }
     std::stable_sort(by_address_.begin(), by_address_.end(),
                      [](const Range& a, const Range& b) { return a.begin < b.begin; });
-    std::sort(by_index_.begin(), by_index_.end());
 }
 
 std::optional<CodePlace> CodePlaces::find(VirtAddr address) const {
@@ -29,11 +28,10 @@ std::optional<CodePlace> CodePlaces::find(VirtAddr address) const {
 }
 
 std::optional<CodePlace> CodePlaces::find_in(image::SectionIndex section, VirtAddr address) const {
-    const auto found = std::lower_bound(by_index_.begin(), by_index_.end(), std::pair{section, std::size_t{0}});
-    if (found == by_index_.end() || found->first != section) return std::nullopt;
-    const auto offset = (*sections_)[found->second].offset_of(address);
+    if (section >= by_index_.size() || by_index_[section] == kNone) return std::nullopt;
+    const auto offset = (*sections_)[by_index_[section]].offset_of(address);
     if (!offset) return std::nullopt;
-    return CodePlace{found->second, *offset};
+    return CodePlace{by_index_[section], *offset};
 }
 
 }  // namespace trapline::scan

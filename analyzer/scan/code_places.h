@@ -34,7 +34,8 @@ private:
     const std::vector<SectionCode>* sections_;
     bool relocatable_;
     std::vector<Range> by_address_;
-    std::vector<std::pair<image::SectionIndex, std::size_t>> by_index_;
+    std::vector<std::size_t> by_index_;  ///< for each section of the image, kNone for those not under scan
+    static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 };
 
 }  // namespace trapline::scan

@@ -140,23 +140,24 @@ bool surely_falls_through(Bytes bytes, Mode mode) {
     return false;
 }
 
-/// Near branches without a prefix, which nearly all are: opcode and displacement, no parse.
+/// Near branches and returns without a prefix, which nearly all are: opcode and displacement, no parse.
 std::optional<ControlFlow> plain_branch(Bytes bytes, Mode mode, VirtAddr address) {
-    if (width_bits(mode) == 16 || bytes.size() < 2) return std::nullopt;
-    Structure insn;
-    insn.key.mode = mode;
-    const auto short_branch = [&](Flow kind) {
-        insn.length = 2;
-        insn.immediate_offset = 1;
-        insn.immediate_size = 1;
-        return relative(kind, insn, bytes, address);
+    if (width_bits(mode) == 16 || bytes.empty()) return std::nullopt;
+    if (bytes[0] == 0xC3) return plain(Flow::leave);
+    if (bytes.size() < 2) return std::nullopt;
+    const auto branch = [&](Flow kind, std::int64_t displacement, std::uint8_t displacement_bytes, std::uint64_t length) {
+        ControlFlow flow = plain(kind);
+        flow.displacement = displacement;
+        flow.displacement_bytes = displacement_bytes;
+        const std::uint64_t sum = address.value + length + static_cast<std::uint64_t>(displacement);
+        flow.target = VirtAddr{mode == Mode::long64 ? sum : sum & 0xFFFFFFFF};
+        return flow;
     };
+    const auto short_branch = [&](Flow kind) { return branch(kind, static_cast<std::int8_t>(bytes[1]), 1, 2); };
     const auto near_branch = [&](Flow kind, std::uint8_t opcode_size) -> std::optional<ControlFlow> {
-        if (bytes.size() < opcode_size + 4u) return std::nullopt;
-        insn.length = static_cast<std::uint8_t>(opcode_size + 4);
-        insn.immediate_offset = opcode_size;
-        insn.immediate_size = 4;
-        return relative(kind, insn, bytes, address);
+        const auto displacement = ByteView(bytes).get<std::uint32_t>(opcode_size);
+        if (!displacement) return std::nullopt;
+        return branch(kind, static_cast<std::int32_t>(*displacement), 4, opcode_size + 4u);
     };
     switch (bytes[0]) {
         case 0xE8: return near_branch(Flow::call, 1);
@@ -174,8 +175,8 @@ bool may_transfer_control(OpcodeMap map, std::uint8_t opcode) {
 }
 
 ControlFlow control_flow(Bytes bytes, Mode mode, VirtAddr address) {
-    if (surely_falls_through(bytes, mode)) return {};
     if (const auto branch = plain_branch(bytes, mode, address)) return *branch;
+    if (surely_falls_through(bytes, mode)) return {};
     if (emulation_prefix_length(bytes) != 0) return {};
     const Structure insn = decode::parse_structure(decode::OpcodeMaps::generated(), bytes, mode);
     // Statuses other than ok still come with length and key where a record may overrule them (a legal LOCK).

@@ -59,14 +59,14 @@ private:
     std::uint64_t refused_ = 0;
 };
 
-/// One worker. Several share the sections' maps: an instruction belongs to the worker that claims it first, so that
-/// each is visited and counted once whoever comes by.
+/// One worker. Several share the sections' maps. Two that meet may both visit an instruction of the sweep, which is idle
+/// work and changes nothing; what the sweep does not have belongs to the worker that claims it first.
 class Descent {
 public:
     Descent(const image::Image& image, std::vector<SectionCode>& sections, const CodePlaces& places,
             const TableEdges& edges, const decode::InstructionDecoder& decoder, const FlaggedForms& flagged)
         : image_(image), sections_(sections), places_(places), edges_(edges), decoder_(decoder), flagged_(flagged) {
-        result_.reached_bytes.resize(sections.size());
+        result_.reached_bytes.resize(sections.size());  // of what the sweep does not have
     }
 
     DescentResult run(Seeds& seeds) {
@@ -84,33 +84,25 @@ public:
 private:
     /// Walks down one path until it ends or meets a reached instruction; branches go to the worklist.
     void follow(CodePlace place) {
-        for (std::optional<CodePlace> next = place; next;) {
-            next = pass_plain(*next);
-            if (next) next = visit(*next);
-        }
+        for (std::optional<CodePlace> next = place; next;) next = visit(pass_plain(*next));
     }
 
-    /// Passes swept instructions that only fall through; gives the first place that needs a closer look, nothing when
-    /// another worker is ahead on the path.
-    std::optional<CodePlace> pass_plain(CodePlace place) {
+    /// Passes swept instructions that only fall through; gives the first place that needs a closer look.
+    CodePlace pass_plain(CodePlace place) {
         // The last instruction of an alternative's replacement goes on elsewhere.
         if (edges_.has_replacements(place.section)) return place;
         CodeMap& map = sections_[place.section].map;
         const std::uint64_t end = sections_[place.section].bytes.size();
-        const std::uint64_t begin = place.offset;
-        bool first = true;
         while (map.is_plain(place.offset)) {
             const auto length = static_cast<std::uint64_t>(map.swept_length(place.offset));
             if (length == 0 || place.offset + length >= end) break;
-            first = map.claim_reached(place.offset);
-            if (!first) break;
+            map.set_reached(place.offset);
             place.offset += length;
         }
-        result_.reached_bytes[place.section] += place.offset - begin;
-        return first ? std::optional(place) : std::nullopt;
+        return place;
     }
 
-    /// Claims one instruction and gives the place behind it; nothing when the path ends.
+    /// Marks one instruction and gives the place behind it; nothing when the path ends.
     std::optional<CodePlace> visit(CodePlace place) {
         SectionCode& code = sections_[place.section];
         if (code.map.is_reached(place.offset)) return std::nullopt;
@@ -123,15 +115,14 @@ private:
             note_off_sweep(place, insn);
             length = insn.length;
         } else {
-            if (!code.map.claim_reached(place.offset)) return std::nullopt;
-            result_.reached_bytes[place.section] += static_cast<std::uint64_t>(length);
+            code.map.set_reached(place.offset);
         }
         if (code.map.is_landmark(place.offset))
             for (const auto& [from, to] : edges_.from(place)) push(to);
 
         const Bytes insn = code.bytes.subspan(place.offset, static_cast<std::size_t>(length));
         const ControlFlow flow = control_flow(insn, code.mode, code.address_of(place.offset));
-        if (const auto target = resolve(code, flow)) push(*target);
+        if (const auto target = resolve(place.section, flow)) push(*target);
         if (!flow.falls_through()) return std::nullopt;
         const std::uint64_t after = place.offset + static_cast<std::uint64_t>(length);
         if (const auto resume = edges_.after_replacement(place, after)) return resume;
@@ -154,17 +145,16 @@ private:
             result_.truncated = true;
     }
 
-    std::optional<CodePlace> resolve(const SectionCode& code, const ControlFlow& flow) const {
+    std::optional<CodePlace> resolve(std::size_t section, const ControlFlow& flow) const {
         if (!flow.target) return std::nullopt;
-        if (!image_.relocatable) {
-            // Most branches stay in their section; also right where hostile sections overlap.
-            if (code.offset_of(*flow.target)) return places_.find_in(code.index, *flow.target);
-            return places_.find(*flow.target);
-        }
-        const auto place = places_.find_in(code.index, *flow.target);
-        if (!place || flow.displacement_bytes == 1) return place;
-        if (flow.displacement == 0 || code.map.swept_length(place->offset) == 0) return std::nullopt;
-        return place;
+        const SectionCode& code = sections_[section];
+        const auto offset = code.offset_of(*flow.target);
+        // Most branches stay in their section; also right where hostile sections overlap.
+        if (!image_.relocatable) return offset ? CodePlace{section, *offset} : places_.find(*flow.target);
+        if (!offset) return std::nullopt;
+        const bool may_be_addend = flow.displacement_bytes != 1;
+        if (may_be_addend && (flow.displacement == 0 || code.map.swept_length(*offset) == 0)) return std::nullopt;
+        return CodePlace{section, *offset};
     }
 
     void push(CodePlace place) {
@@ -203,6 +193,7 @@ DescentResult descend(const image::Image& image, std::vector<SectionCode>& secti
         for (SectionCode& code : sections) code.map.clear_reached();
         return descend(image, sections, places, edges, decoder, flagged, 1);
     }
+    tbb::parallel_for(std::size_t{0}, sections.size(), [&](std::size_t i) { result.reached_bytes[i] += sections[i].map.reached_bytes(); });
     std::sort(result.findings.begin(), result.findings.end(), [](const DescentFinding& a, const DescentFinding& b) { return a.place < b.place; });
     return result;
 }

@@ -24,7 +24,10 @@ void append(std::vector<T>& to, std::vector<T>&& from) {
 
 ScanDocument merge_parts(std::string image, std::vector<ScanDocument> parts) {
     if (parts.empty()) return {};
+    // The findings are nearly all of a document: they are not copied along.
+    std::vector<Finding> last = std::move(parts.back().findings);
     ScanDocument merged = parts.back();
+    parts.back().findings = std::move(last);
     merged.image = std::move(image);
     merged.format = "bzimage";
     merged.sections.clear();

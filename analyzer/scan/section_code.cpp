@@ -3,10 +3,28 @@
 #include "scan/section_code.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "decode/structure.h"
 
 namespace trapline::scan {
+
+std::uint64_t CodeMap::reached_bytes() const {
+    // Eight cells at a time: there are as many cells as bytes of code.
+    constexpr std::uint64_t kEach = 0x0101010101010101;
+    std::uint64_t sum = 0;
+    std::size_t at = 0;
+    for (; at + sizeof(std::uint64_t) <= cells_.size(); at += sizeof(std::uint64_t)) {
+        std::uint64_t cells;
+        std::memcpy(&cells, cells_.data() + at, sizeof cells);
+        const std::uint64_t reached = (cells / kReached) & kEach;           // 1 for each cell that is
+        const std::uint64_t lengths = cells & (reached * kLength);
+        sum += (lengths * kEach) >> 56;  // at most 8 * 15, which one byte holds
+    }
+    for (; at < cells_.size(); ++at)
+        if (cells_[at] & kReached) sum += cells_[at] & kLength;
+    return sum;
+}
 
 bool CodeMap::overlaps_swept(std::uint64_t offset, int length) const {
     const std::uint64_t end = std::min<std::uint64_t>(offset + static_cast<std::uint64_t>(length), cells_.size());
@@ -43,11 +61,6 @@ SectionCode::SectionCode(const image::Section& the_section, image::SectionIndex 
 
 Bytes SectionCode::window(std::uint64_t offset) const {
     return bytes.subspan(offset, std::min<std::size_t>(bytes.size() - offset, decode::kMaxInstructionLength + 1));
-}
-
-std::optional<std::uint64_t> SectionCode::offset_of(VirtAddr address) const {
-    if (address < section->address || address - section->address >= bytes.size()) return std::nullopt;
-    return address - section->address;
 }
 
 }  // namespace trapline::scan

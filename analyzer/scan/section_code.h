@@ -31,8 +31,10 @@ public:
     }
     /// Marks an offset at which the kernel's tables add edges: see TableEdges.
     void set_landmark(std::uint64_t offset) { cells_[offset] |= kLandmark; }
-    /// Marks an offset as reached and says whether this call was the first to. Threads may call it at the same time, and
-    /// beside everything that only reads.
+    /// Marks an offset as reached. Threads may call it at the same time, and beside everything that only reads: nothing else
+    /// of a cell changes meanwhile, so no two writes differ.
+    void set_reached(std::uint64_t offset) { std::atomic_ref(cells_[offset]).store(cell(offset) | kReached, std::memory_order_relaxed); }
+    /// The same, and says whether this call was the first to: a locked instruction, ten times the price.
     bool claim_reached(std::uint64_t offset) {
         return (std::atomic_ref(cells_[offset]).fetch_or(kReached, std::memory_order_relaxed) & kReached) == 0;
     }
@@ -50,6 +52,9 @@ public:
     bool may_transfer(std::uint64_t offset) const { return cell(offset) & kTransfer; }
     bool is_landmark(std::uint64_t offset) const { return cell(offset) & kLandmark; }
     bool is_reached(std::uint64_t offset) const { return cell(offset) & kReached; }
+
+    /// Bytes of the swept instructions that are marked as reached.
+    std::uint64_t reached_bytes() const;
 
     /// Says whether [offset, offset + length) shares a byte with a swept instruction that starts elsewhere.
     bool overlaps_swept(std::uint64_t offset, int length) const;
@@ -82,7 +87,11 @@ struct SectionCode {
     /// The bytes from `offset` on, as many as a decoder may want: one more than the longest instruction.
     Bytes window(std::uint64_t offset) const;
     /// The offset of an address; nothing outside the section.
-    std::optional<std::uint64_t> offset_of(VirtAddr address) const;
+    std::optional<std::uint64_t> offset_of(VirtAddr address) const {
+        const std::uint64_t offset = address.value - section->address.value;  // wraps, and then fails the test, below the section
+        if (offset >= bytes.size()) return std::nullopt;
+        return offset;
+    }
 };
 
 /// Gives the mode in which a section's code runs.
