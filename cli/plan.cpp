@@ -6,6 +6,7 @@
 
 #include "cli/input_file.h"
 #include "cli/scan_images.h"
+#include "patch/embedded_plan.h"
 #include "reports/calibration_json.h"
 #include "reports/execution_counts.h"
 #include "reports/patchlist_csv.h"
@@ -71,7 +72,12 @@ std::string describe_profile(const reports::ExecutionCounts& counts, const PlanD
     return text;
 }
 
-std::string render(const PlanDocument& plan, const std::string& format) {
+Result<std::string> render(const PlanDocument& plan, const std::string& format) {
+    if (format == "packed") {
+        const patch::Buffer bytes = patch::encode_embedded_plan(plan);
+        if (bytes.empty()) return fail(ErrorCode::unsupported, "the plan is too large to be packed (more than 4 MiB): use --format json", plan.image);
+        return std::string(bytes.begin(), bytes.end());
+    }
     return reports::collect([&](const reports::Sink& sink) {
         if (format == "text") reports::write_plan_text(plan, sink);
         else if (format == "csv") reports::write_patchlist_csv(plan, sink);
@@ -111,11 +117,10 @@ int run(const Options& options, const GlobalOptions& global) {
     if (result != kDone || !plan) return result;
     if (inputs->measured) plan->notes.push_back(describe_profile(*inputs->measured, *plan));
     if (inputs->measured && !global.quiet) fmt::print(stderr, "trapline: {}\n", plan->notes.back());
-    if (const Status status = write_output(options.output, render(*plan, options.format)); !status) {
-        print_error(status.error());
-        return exit_code(status.error());
-    }
-    return kDone;
+    const auto text = render(*plan, options.format);
+    const Status status = text ? write_output(options.output, *text) : Status(tl::unexpected(text.error()));
+    if (!status) print_error(status.error());
+    return status ? kDone : exit_code(status.error());
 }
 
 }  // namespace
@@ -130,8 +135,8 @@ Run add_plan(CLI::App& app, const GlobalOptions& global, CLI::App*& command) {
         ->type_name("hypercall|auto")->capture_default_str()->check(CLI::IsMember({"hypercall", "auto"}).description(""));
     command->add_option("--profile-data", options->profile_data, "how often each site ran: statistics of `trapline run --stats`, or part, address and executions by another counter; hot sites choose first, places that are no sites of the plan are counted and said")->type_name("STATS");
     command->add_option("--calibration", options->calibration, "what events cost on the host that will run it, for the estimates")->type_name("FILE");
-    command->add_option("--format", options->format, "the document, a list for people, a table, or a text that GNU as includes")
-        ->type_name("json|text|csv|include")->capture_default_str()->check(CLI::IsMember({"json", "text", "csv", "include"}).description(""));
+    command->add_option("--format", options->format, "the document, a list for people, a table, a text that GNU as includes, or only what `trapline run` needs, small and quickly read")
+        ->type_name("json|text|csv|include|packed")->capture_default_str()->check(CLI::IsMember({"json", "text", "csv", "include", "packed"}).description(""));
     command->add_option("-o,--output", options->output, "write to FILE instead of standard output")->type_name("FILE");
     command->footer("Example: trapline plan /boot/vmlinuz-$(uname -r) --abi trapline -o plan.json");
     return [options, &global] { return run(*options, global); };

@@ -215,7 +215,7 @@ int run(const Options& options, const GlobalOptions& global) {
     // One that cannot be updated at the end ends the run before it has begun.
     std::optional<PlanDocument> plan;
     if (options.updates_plan && !options.plan.empty()) {
-        auto read = read_plan(options.plan, *files);
+        auto read = read_plan(options.plan, *files, true);
         if (!read) return report(read.error());
         plan = std::move(*read);
     }

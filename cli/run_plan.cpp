@@ -18,10 +18,14 @@
 
 namespace trapline::cli {
 
-Result<PlanDocument> read_plan(const std::string& path, const GuestFiles& files) {
+Result<PlanDocument> read_plan(const std::string& path, const GuestFiles& files, bool whole) {
     const auto text = read_input_file(path);
     if (!text) return tl::unexpected(text.error());
-    auto plan = reports::parse_plan_json(*text, path);
+    const Bytes bytes(reinterpret_cast<const std::uint8_t*>(text->data()), text->size());
+    const bool packed = patch::is_embedded_plan(bytes);
+    if (packed && whole)
+        return fail(ErrorCode::unsupported, "found a packed plan, expected the document (trapline plan --format json): only that has room for what a run adds", path);
+    auto plan = packed ? patch::decode_embedded_plan(bytes, path) : reports::parse_plan_json(*text, path);
     if (!plan) return plan;
     // A bzImage is known as it is, by its boot code's parts; to unpack it for the kernel's hash takes longer than to read a plan.
     const std::string file = sha256_of(files);

@@ -15,7 +15,7 @@ namespace trapline::patch {
 namespace {
 
 constexpr std::string_view kMagic = "TRPLPLAN";
-constexpr std::uint16_t kMajor = 1, kMinor = 0;
+constexpr std::uint16_t kMajor = 2, kMinor = 0;
 constexpr std::uint64_t kHeaderBytes = 12;
 /// Ten times what a stock kernel takes. Read back each byte may become a hundred.
 constexpr std::size_t kMostBytes = std::size_t{4} << 20;
@@ -132,6 +132,7 @@ Buffer encode_embedded_plan(const PlanDocument& plan) {
     for (const PlanImage& part : plan.parts) {
         parts.emplace(part.part, parts.size());
         put_text(out, part.part);
+        put_text(out, part.sha256);
     }
     for (const PlannedSite& site : plan.sites) operations.emplace(site.operation, 0);
     put_leb128(out, operations.size());
@@ -177,25 +178,30 @@ Buffer encode_embedded_plan(const PlanDocument& plan) {
     return out.size() > kMostBytes ? Buffer() : out;
 }
 
+bool is_embedded_plan(Bytes bytes) { return bytes.size() >= kHeaderBytes && std::equal(kMagic.begin(), kMagic.end(), bytes.begin()); }
+
 Result<PlanDocument> decode_embedded_plan(Bytes bytes, const std::string& file) {
     const ByteView view(bytes);
-    if (view.size() < kHeaderBytes || !std::equal(kMagic.begin(), kMagic.end(), bytes.begin()))
-        return fail(ErrorCode::malformed, fmt::format("{} does not begin with {}", kPlanSection, kMagic), file);
+    if (!is_embedded_plan(bytes)) return fail(ErrorCode::malformed, fmt::format("the packed plan does not begin with {}", kMagic), file);
     if (const std::uint16_t major = *view.get<std::uint16_t>(kMagic.size()); major != kMajor)
-        return fail(ErrorCode::unsupported, fmt::format("{} of version {}, expected {}: patch the image again", kPlanSection, major, kMajor), file);
-    if (view.size() > kMostBytes) return fail(ErrorCode::refused, fmt::format("{} has {} bytes, expected at most {}", kPlanSection, view.size(), kMostBytes), file);
+        return fail(ErrorCode::unsupported, fmt::format("found a packed plan of version {}, expected {}: patch or plan the image again", major, kMajor), file);
+    if (view.size() > kMostBytes) return fail(ErrorCode::refused, fmt::format("the packed plan has {} bytes, expected at most {}", view.size(), kMostBytes), file);
     PlanDocument plan;
     Reader from(bytes);
     plan.sha256 = from.text();
     plan.abi = from.text();
     plan.abi_version = from.text();
-    from.list([&] { plan.parts.emplace_back().part = from.text(); });
+    from.list([&] {
+        PlanImage& part = plan.parts.emplace_back();
+        part.part = from.text();
+        part.sha256 = from.text();
+    });
     std::vector<std::string> operations;
     from.list([&] { operations.push_back(from.text()); });
     from.list([&] { read_stub(from, plan); });
     from.list([&] { read_patch(from, plan); });
     from.list([&] { read_site(from, operations, plan); });
-    if (!from.complete()) return fail(ErrorCode::malformed, fmt::format("{}: found what no plan has, or its end, at byte {:#x}", kPlanSection, from.at()), file);
+    if (!from.complete()) return fail(ErrorCode::malformed, fmt::format("packed plan: found what no plan has, or its end, at byte {:#x}", from.at()), file);
     return plan;
 }
 

@@ -35,6 +35,8 @@ TEST_CASE("an embedded plan keeps what a VMM needs", "[patch]") {
     CHECK(read->abi == "trapline");
     CHECK(read->abi_version == document.abi_version);
     REQUIRE(read->parts.size() == 1);
+    CHECK(read->parts[0].sha256 == document.parts[0].sha256);
+    CHECK_FALSE(document.parts[0].sha256.empty());
     REQUIRE(read->stubs.size() == document.stubs.size());
     for (std::size_t i = 0; i < document.stubs.size(); ++i) {
         CHECK(read->stubs[i].address == document.stubs[i].address);
@@ -72,7 +74,7 @@ TEST_CASE("an embedded plan that is cut, longer, or of another version is refuse
     longer.push_back(0);
     CHECK_FALSE(patch::decode_embedded_plan(longer, "test"));
     patch::Buffer newer = whole;
-    newer[8] = 2;
+    newer[8] = 3;
     REQUIRE_FALSE(patch::decode_embedded_plan(newer, "test"));
     CHECK(patch::decode_embedded_plan(newer, "test").error().code == ErrorCode::unsupported);
     const patch::Buffer endless(std::size_t{5} << 20, 0x80);
