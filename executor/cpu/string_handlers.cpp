@@ -19,13 +19,17 @@ std::uint32_t source(const Execution& x) { return x.get(kRsi, x.address_size); }
 std::uint32_t destination(const Execution& x) { return x.get(kRdi, x.address_size); }
 
 void advance(Execution& x, unsigned index) { x.put(index, x.get(index, x.address_size) + (backward(x) ? 0u - x.size : x.size), x.address_size); }
-void skip(Execution& x, unsigned index, std::uint32_t bytes) { x.put(index, x.get(index, x.address_size) + bytes, x.address_size); }
+void skip(Execution& x, unsigned index, std::uint32_t bytes) { x.put(index, x.get(index, x.address_size) + (backward(x) ? 0u - bytes : bytes), x.address_size); }
 
-/// Bytes from an offset that lie in one page and do not wrap with the address size.
+/// Bytes from an element on, in the direction of the string, that lie in one page and do not wrap with the address size.
 std::uint32_t bytes_in_reach(const Execution& x, unsigned segment, std::uint32_t offset) {
-    const std::uint32_t in_page = kPage - static_cast<std::uint32_t>(x.linear_of(segment, offset) & (kPage - 1));
-    return std::min(in_page, x.address_mask() - offset == 0xFFFFFFFF ? in_page : x.address_mask() - offset + 1);
+    const auto in_page = static_cast<std::uint32_t>(x.linear_of(segment, offset) & (kPage - 1));
+    if (backward(x)) return in_page + x.size > kPage || x.address_mask() - offset < x.size - 1u ? 0 : std::min(in_page, offset) + x.size;
+    const std::uint32_t to_end = kPage - in_page;
+    return std::min(to_end, x.address_mask() - offset == 0xFFFFFFFF ? to_end : x.address_mask() - offset + 1);
 }
+/// Where a run of so many bytes begins whose first element is at `offset`.
+std::uint32_t lowest(const Execution& x, std::uint32_t offset, std::uint32_t bytes) { return backward(x) ? offset + x.size - bytes : offset; }
 
 struct NoRun {
     std::uint32_t operator()(std::uint32_t) const { return 0; }
@@ -60,29 +64,32 @@ Step repeat(Execution& x, const One& one, const Ends& ends, const Run& run = {})
 
 constexpr auto kNoEnd = [] { return false; };
 
-/// Moves whole iterations forward within a page of each side: a read and a write instead of thousands. Two linear addresses of
-/// one physical page are not seen to overlap.
+/// Moves whole iterations within a page of each side: a read and a write instead of thousands. Two linear addresses of one physical
+/// page are not seen to overlap.
 std::uint32_t move_run(Execution& x, std::uint32_t most) {
-    if (most < kLeastRun || backward(x) || x.checks_alignment) return 0;
-    const std::uint32_t from = source(x), to = destination(x);
-    const std::uint64_t linear_from = x.linear_of(x.segment, from), linear_to = x.linear_of(kEs, to);
+    if (most < kLeastRun || x.checks_alignment) return 0;
+    std::uint32_t from = source(x), to = destination(x);
     std::uint32_t bytes = std::min({most * x.size, bytes_in_reach(x, x.segment, from), bytes_in_reach(x, kEs, to)});
-    // A destination inside the source repeats what lies before it: no further than that at once.
-    if (linear_to > linear_from && linear_to - linear_from < bytes) bytes = static_cast<std::uint32_t>(linear_to - linear_from);
+    // A destination inside the source, in the string's direction, repeats what lies before it: no further than that at once.
+    const std::uint64_t ahead = backward(x) ? x.linear_of(x.segment, from) - x.linear_of(kEs, to) : x.linear_of(kEs, to) - x.linear_of(x.segment, from);
+    if (ahead != 0 && ahead < bytes) bytes = static_cast<std::uint32_t>(ahead);
     bytes -= bytes % x.size;
-    if (bytes < kLeastRun * x.size || !x.allows(x.segment, from, bytes, Access::read) || !x.allows(kEs, to, bytes, Access::write)) return 0;
+    if (bytes < kLeastRun * x.size) return 0;
+    from = lowest(x, from, bytes);
+    to = lowest(x, to, bytes);
+    if (!x.allows(x.segment, from, bytes, Access::read) || !x.allows(kEs, to, bytes, Access::write)) return 0;
     std::array<std::uint8_t, kPage> buffer;
-    if (x.memory.read(linear_from, buffer.data(), bytes, x.privilege) || x.memory.write(linear_to, buffer.data(), bytes, x.privilege)) return 0;
+    if (x.memory.read(x.linear_of(x.segment, from), buffer.data(), bytes, x.privilege) || x.memory.write(x.linear_of(kEs, to), buffer.data(), bytes, x.privilege)) return 0;
     skip(x, kRsi, bytes);
     skip(x, kRdi, bytes);
     return bytes / x.size;
 }
 
 std::uint32_t store_run(Execution& x, std::uint32_t most) {
-    if (most < kLeastRun || backward(x) || x.checks_alignment) return 0;
-    const std::uint32_t to = destination(x);
-    std::uint32_t bytes = std::min(most * x.size, bytes_in_reach(x, kEs, to));
+    if (most < kLeastRun || x.checks_alignment) return 0;
+    std::uint32_t bytes = std::min(most * x.size, bytes_in_reach(x, kEs, destination(x)));
     bytes -= bytes % x.size;
+    const std::uint32_t to = lowest(x, destination(x), bytes);
     if (bytes < kLeastRun * x.size || !x.allows(kEs, to, bytes, Access::write)) return 0;
     std::array<std::uint8_t, kPage> buffer;
     const std::uint32_t value = x.get(kRax, x.size);

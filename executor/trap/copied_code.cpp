@@ -25,10 +25,15 @@ void CopiedCode::note(std::uint32_t frame, PageBytes run, PageBytes original) {
         std::size_t end = at + 1;
         for (std::size_t next = end; next < std::min(end + kGap, kEnd); ++next)
             if (run[next] != original[next]) end = next + 1;
-        if (places_.size() >= kMost) places_.clear();
-        places_[window_at(run, at)] = {frame, static_cast<std::uint32_t>(at), {run.begin() + static_cast<std::ptrdiff_t>(at), run.begin() + static_cast<std::ptrdiff_t>(end)},
+        if (places_.size() >= kMost) {
+            places_.clear();
+            marks_.reset();
+        }
+        const Window window = window_at(run, at);
+        marks_.set(mark_of(window));
+        places_[window] = {frame, static_cast<std::uint32_t>(at), {run.begin() + static_cast<std::ptrdiff_t>(at), run.begin() + static_cast<std::ptrdiff_t>(end)},
                                        {original.begin() + static_cast<std::ptrdiff_t>(at), original.begin() + static_cast<std::ptrdiff_t>(end)}};
-        first_bytes_.set(run[at]);
+        first_bytes_[run[at]] = true;
         at = end;
     }
 }
@@ -39,7 +44,9 @@ bool CopiedCode::restore(std::uint32_t frame, std::span<std::uint8_t, kPageBytes
     for (std::size_t at = kBefore; at < kPageBytes - kBefore; ++at) {
         // Within padding nothing begins: what begins there is laid over it from its first byte on.
         if (!first_bytes_[page[at]] || (page[at] == kInt3 && page[at - 1] == kInt3 && page[at + 1] == kInt3)) continue;
-        const auto known = places_.find(window_at(page, at));
+        const Window window = window_at(page, at);
+        if (!marks_[mark_of(window)]) continue;
+        const auto known = places_.find(window);
         if (known == places_.end() || (known->second.frame == frame && known->second.offset == at)) continue;
         const std::vector<std::uint8_t>& run = known->second.run;
         if (run.size() <= kPageBytes - at && std::equal(run.begin(), run.end(), page.begin() + static_cast<std::ptrdiff_t>(at))) found.emplace_back(at, &known->second);

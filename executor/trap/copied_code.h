@@ -36,10 +36,12 @@ private:
         std::uint32_t frame = 0, offset = 0;
         std::vector<std::uint8_t> run, original;
     };
+    static std::size_t mark_of(const Window& window) { return Hash{}(window) >> 48; }
     static Window window_at(PageBytes page, std::size_t offset);
 
     std::unordered_map<Window, Place, Hash> places_;
-    std::bitset<256> first_bytes_;  ///< of all places as they are run
+    std::array<bool, 256> first_bytes_{};       ///< of all places as they are run
+    std::bitset<std::size_t{1} << 16> marks_;   ///< of their windows, by a part of the hash: most that begin alike are told apart here
 };
 
 }  // namespace trapline::executor

@@ -41,7 +41,9 @@ TEST_CASE("REP MOVS moves as element by element, however far the strings overlap
         {0x20000, 0x30000, 100, 1, false}, {0x20000, 0x30000, 1024, 4, false}, {0x20FFD, 0x30001, 500, 4, false}, {0x20001, 0x30FFF, 300, 2, false},
         {0x20000, 0x20001, 200, 1, false}, {0x20000, 0x20004, 200, 4, false}, {0x20000, 0x20003, 200, 4, false}, {0x20000, 0x20040, 200, 4, false},
         {0x20003, 0x20000, 200, 4, false}, {0x20FF0, 0x21010, 64, 1, false}, {0x20400, 0x30400, 200, 4, true}, {0x20400, 0x20404, 200, 4, true},
-        {0x20000, 0x30000, 7, 4, false}, {0x20000, 0x30000, 0, 4, false},
+        {0x20000, 0x30000, 7, 4, false}, {0x20000, 0x30000, 0, 4, false},        {0x21FFC, 0x31FFC, 1024, 4, true},
+        {0x22FFE, 0x32001, 500, 4, true}, {0x21001, 0x30FFE, 300, 2, true},      {0x22400, 0x223FC, 200, 4, true}, {0x22400, 0x223FD, 200, 4, true},
+        {0x22400, 0x223C0, 200, 4, true}, {0x22400, 0x22403, 200, 4, true},      {0x22000, 0x21FFF, 200, 1, true}, {0x22002, 0x22FFF, 64, 1, true},
     };
     for (const Row& row : rows) {
         INFO(row.from << " to " << row.to << ", " << row.count << " of " << row.size << (row.backward ? " backward" : ""));
@@ -78,6 +80,32 @@ TEST_CASE("REP MOVS and STOS copy by pages", "[interpreter]") {
     machine.run({0xF3, 0xAB});
     CHECK(machine.memory.writes == 3);  // one doubleword stands across the page's end
     for (std::uint32_t i = 0; i < 2000; ++i) REQUIRE(machine.memory.get(0x50001 + 4 * i, 4) == 0x44332211);
+
+    // Backward, as kernels that unpack themselves move what is packed out of the way.
+    machine.vcpu.rip = 0x700;
+    machine.vcpu.rflags |= flag::df;
+    set_string(machine, 0x23FFC, 0x63FFC, 4096);
+    machine.memory.writes = 0;
+    machine.run({0xF3, 0xA5});
+    CHECK(machine.memory.writes == 4);
+    CHECK(machine.reg(kRsi) == 0x1FFFC);
+    machine.vcpu.rip = 0x700;
+    set_string(machine, 0, 0x71FFE, 1000);
+    machine.memory.writes = 0;
+    machine.run({0xF3, 0xAB});
+    CHECK(machine.memory.writes == 2);
+    for (std::uint32_t i = 0; i < 1000; ++i) REQUIRE(machine.memory.get(0x71FFE - 4 * i, 4) == 0x44332211);
+    CHECK(machine.memory.get(0x72002, 4) == 0);
+}
+
+TEST_CASE("a string that goes backward wraps with its address size", "[interpreter]") {
+    Machine machine;
+    set_string(machine, 0x20010, 0xA, 8);  // DI 000Ah: behind the sixth word comes FFFEh
+    machine.vcpu.rflags |= flag::df;
+    machine.vcpu.gpr[kRax] = 0xBEEF;
+    machine.run({0xF3, 0x67, 0x66, 0xAB});  // rep stosw with DI
+    for (const std::uint32_t at : {0xAu, 8u, 6u, 4u, 2u, 0u, 0xFFFEu, 0xFFFCu}) CHECK(machine.memory.get(at, 2) == 0xBEEF);
+    CHECK((machine.reg(kRdi) & 0xFFFF) == 0xFFFA);
 }
 
 TEST_CASE("a fault within a repetition leaves the whole iterations done", "[interpreter]") {
