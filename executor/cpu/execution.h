@@ -24,15 +24,16 @@ public:
           memory(memory_in),
           platform(platform_in),
           start(static_cast<std::uint32_t>(vcpu_in.rip)),
-          next(start + length),
+          next(start + instruction.length),
           privilege(vcpu_in.cpl == 3 ? Privilege::user : Privilege::supervisor),
           checks_rights(!vcpu_in.has_real_segments()),
           checks_alignment(vcpu_in.cpl == 3 && (vcpu_in.rflags & flag::ac) != 0 && (vcpu_in.cr0 & cr0::am) != 0) {
-        if (!is_memory) return;
-        offset = displacement;
-        if (base != kNoRegister) offset += vcpu.reg32(base);
-        if (index != kNoRegister) offset += vcpu.reg32(index) << scale;
-        offset &= address_mask();
+        // Of `instruction`, not of the copy, whose bytes are still on their way to memory.
+        if (!instruction.is_memory) return;
+        std::uint32_t at = instruction.displacement;
+        if (instruction.base != kNoRegister) at += vcpu_in.reg32(instruction.base);
+        if (instruction.index != kNoRegister) at += vcpu_in.reg32(instruction.index) << instruction.scale;
+        offset = at & instruction.address_mask();
     }
 
     Vcpu& vcpu;

@@ -87,6 +87,9 @@ std::uint16_t HostSegments::slot(std::uint32_t base, std::uint32_t limit, std::u
         return 0;
     }
     entries_[index] = {base, limit, kind, uses_};
+    // A register that has been loaded from this entry keeps what stood there: the next entry into the guest must load it again, and does so
+    // where it finds another selector (native_entry.S).
+    asm volatile("mov %0, %%ds\n\tmov %0, %%es\n\tmov %0, %%gs" : : "r"(0));
     return static_cast<std::uint16_t>(index * 8 + 7);
 }
 

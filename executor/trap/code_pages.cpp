@@ -151,6 +151,7 @@ DecodedPage& CodePages::decoded(const CodePage& page) {
         for (const std::uint32_t frame : decoded_frames_)
             if (pages_[frame] != nullptr) pages_[frame]->decoded.reset();
         decoded_frames_.clear();
+        ++changes_;
     }
     decoded_frames_.push_back(page.frame);
     own.decoded = std::make_unique<DecodedPage>();

@@ -18,6 +18,7 @@ struct DecodedInstruction {
     SiteTally* tally = nullptr;  ///< of a sensitive instruction that has been counted once
     bool sensitive = false;      ///< begins a sensitive instruction
     bool dense = false;          ///< see Machine::is_dense_at
+    std::uint16_t lonely = 0;    ///< of a sensitive instruction: how often in a row no other one followed within a group
 };
 
 /// Belongs to 32-bit code whose bytes have not changed since.

@@ -13,6 +13,9 @@ namespace {
 constexpr unsigned kInterpretedAtOnce = 256;  // instructions between looks at the devices in code that cannot run natively
 // Behind a sensitive instruction there is often another one, further on than density looks: code of entries and exits.
 constexpr unsigned kGroup = 14;
+// Where none has followed so often in a row none is expected, but for a look now and then: to go native at once saves some 200 ns, and to
+// be wrong may cost a signal.
+constexpr std::uint16_t kLonely = 200, kLookAgain = 1024;
 
 }  // namespace
 
@@ -75,8 +78,27 @@ inline void Machine::count_interpreted(DecodedInstruction* known) {
         sensitive = page->sensitive[linear_ip() % kPageBytes];
     }
     if (!sensitive) return;
-    if (!in_hypercall_) interpret_on_ = kGroup;
+    if (!in_hypercall_) begin_group(known);
     if (!counted) ++tally_here(known).arrivals[static_cast<std::size_t>(Arrival::interpreted)].count;
+}
+
+/// Instructions behind a sensitive one are interpreted, too, unless none of them has turned out to be sensitive for long.
+inline void Machine::begin_group(DecodedInstruction* known) {
+    if (leader_.code_changes == code_->changes()) {
+        if (DecodedInstruction* const last = leader_.decoded->find(leader_.offset)) last->lonely = 0;
+    }
+    interpret_on_ = kGroup;
+    leader_ = {};
+    if (known == nullptr) return;
+    if (known->lonely >= kLonely && ++known->lonely % kLookAgain != 0) interpret_on_ = 0;
+    else leader_ = {code_->changes(), here_.decoded, linear_ip() % kPageBytes};
+}
+
+/// The guest goes on natively, and only the first instruction of the last group was sensitive.
+void Machine::note_lonely() {
+    if (leader_.code_changes != code_->changes()) return;
+    if (DecodedInstruction* const first = leader_.decoded->find(leader_.offset)) ++first->lonely;
+    leader_ = {};
 }
 
 /// The counts of the instruction at CS:RIP, which is kept with what is known of it.

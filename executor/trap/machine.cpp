@@ -299,6 +299,7 @@ void Machine::enter_natively() {
         Fault fault;
         if (linear_ip() == given_fault_.instruction) (void)mmu_->fill(given_fault_.address, given_fault_.write, false, given_fault_.instruction, fault);
     }
+    note_lonely();
     const bool user = vcpu_.cpl == 3;
     if (user && whole_code_ != 0) --whole_code_;
     load_frame();

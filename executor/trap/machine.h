@@ -141,6 +141,8 @@ private:
     unsigned interpret_known(unsigned most);
     void interpret_one();
     void count_interpreted(DecodedInstruction* known);
+    void begin_group(DecodedInstruction* known);
+    void note_lonely();
     SiteTally& tally_here(DecodedInstruction* known);
     void take_result(const StepResult& result, bool single_step, bool interrupts);
     /// MOV SS and POP SS hold debug exceptions back too, STI (which has just switched interrupts on) does not.
@@ -207,6 +209,12 @@ private:
         const CodePage* code = nullptr;       ///< null: none that instructions could be kept for
         DecodedPage* decoded = nullptr;
     } here_;
+    /// The sensitive instruction that the group being interpreted began with, as long as no page of code has changed.
+    struct GroupLeader {
+        std::uint64_t code_changes = ~std::uint64_t{0};
+        DecodedPage* decoded = nullptr;
+        std::uint32_t offset = 0;
+    } leader_;
     unsigned interpret_on_ = 0;    ///< so many instructions more are interpreted, since sensitive ones come in groups
     unsigned user_faults_ = 0;     ///< accesses of user code beyond its segments that were allowed to it
     unsigned whole_code_ = 0;      ///< so many entries more user code gets a code segment without end

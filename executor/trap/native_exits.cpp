@@ -243,6 +243,7 @@ void Machine::inject(const Event& event) {
     // The way into a handler saves and loads segments.
     constexpr unsigned kEntry = 40;
     if (vcpu_.cpl == 3) interpret_on_ = kEntry;
+    leader_ = {};
     native_vector_ = 0;
     stepping_over_ = step_traps_ = false;
     ++events_;
