@@ -14,9 +14,11 @@ namespace trapline::executor {
 class HostClock {
 public:
     /// Nanoseconds of CLOCK_MONOTONIC. Never goes back. Off by less than kTrusted times the drift of the two clocks.
-    std::uint64_t now() {
+    std::uint64_t now() { return now(__rdtsc()); }
+    /// The same for a time-stamp counter that the caller has just read.
+    std::uint64_t now(std::uint64_t ticks) {
         // A counter that went back (another processor's) makes a difference that is too large as well.
-        const std::uint64_t passed = __rdtsc() - ticks_;
+        const std::uint64_t passed = ticks - ticks_;
         if (passed >= trusted_ticks_) return look();
         return last_ = std::max(last_, nanoseconds_ + ((passed * scale_) >> kScaleShift));
     }

@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace trapline::executor {
 namespace {
@@ -174,7 +175,8 @@ bool Machine::runs_natively() const {
 void Machine::serve_devices() {
     if (options_.stop != nullptr && *options_.stop) end(Ending::interrupted);
     if (options_.plan) look_for_plan();
-    const Nanoseconds time = now();
+    if (!std::exchange(ticks_are_new_, false)) ticks_ = __rdtsc();
+    const Nanoseconds time = loop_time_ = clock_.now(ticks_) - started_;
     if (time >= pc_->next_event()) pc_->advance(time);
     // A guest that polls its serial port is interpreted on and on: no kick comes then.
     if (time >= input_due_) {
@@ -307,7 +309,7 @@ void Machine::enter_natively() {
         end(Ending::host_limit, "the host refused an entry of the local descriptor table");
         return;
     }
-    const Nanoseconds time = now(), due = std::clamp(std::min(pc_->next_event(), look_again_), time + kShortestStretch, time + kLongestStretch);
+    const Nanoseconds time = loop_time_, due = std::clamp(std::min(pc_->next_event(), look_again_), time + kShortestStretch, time + kLongestStretch);
     if (kick_due_ == kNever || due < kick_due_ || kick_due_ <= time) {
         kick_due_ = due;
         kick_at(started_ + due);
@@ -315,7 +317,8 @@ void Machine::enter_natively() {
     ++statistics_.entries;
     const std::uint64_t began = __rdtsc();
     const NativeExit exit = enter_guest();
-    statistics_.guest_ticks += __rdtsc() - began;
+    ticks_ = __rdtsc();
+    statistics_.guest_ticks += ticks_ - began;
     mmu_->close_after_step();
     if (exit != NativeExit::kicked) vcpu_.interrupt_shadow = false;
     switch (exit) {

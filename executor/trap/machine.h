@@ -186,6 +186,9 @@ private:
     Statistics statistics_;
     std::optional<RunOutcome> outcome_;
     HostClock clock_;
+    std::uint64_t ticks_ = 0;      ///< of the time-stamp counter, as it was read last: each reading takes some 10 ns
+    bool ticks_are_new_ = false;   ///< and nothing to speak of has been done since
+    Nanoseconds loop_time_ = 0;    ///< when the devices were looked at last
     Nanoseconds started_ = 0;
     Nanoseconds kick_due_ = kNever;
     Nanoseconds look_again_ = kNever;  ///< when to see whether code that was run in place a moment ago can be so again

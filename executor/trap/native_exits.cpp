@@ -153,7 +153,7 @@ void Machine::take_breakpoint() {
 }
 
 void Machine::interpret_site(Arrival arrival) {
-    const std::uint64_t began = __rdtsc();
+    const std::uint64_t began = ticks_;
     const std::uint32_t linear = linear_ip();
     if (options_.trace >= 0) {
         const std::string line = fmt::format("{} {:08x} cpl {} eax {:08x} esp {:08x}\n", to_string(arrival), linear, vcpu_.cpl, vcpu_.reg32(kRax), vcpu_.reg32(kRsp));
@@ -165,7 +165,9 @@ void Machine::interpret_site(Arrival arrival) {
     interpret_one();
     Tally& tally = site.arrivals[static_cast<std::size_t>(arrival)];
     ++tally.count;
-    tally.ticks += __rdtsc() - began;
+    ticks_ = __rdtsc();
+    ticks_are_new_ = true;
+    tally.ticks += ticks_ - began;
     note_execution(linear);
 }
 
