@@ -162,7 +162,7 @@ void Machine::interpret_site(Arrival arrival) {
     SiteTally& site = site_tally(linear);
     statistics_.last.add({Happening::arrival, static_cast<std::uint32_t>(arrival), vcpu_.cpl, linear, vcpu_.reg32(kRax), 0});
     in_site_ = true;
-    interpret_one();
+    if (!is_plain() || stepping_over_ || interpret_known(1) == 0) interpret_one();
     Tally& tally = site.arrivals[static_cast<std::size_t>(arrival)];
     ++tally.count;
     ticks_ = __rdtsc();
