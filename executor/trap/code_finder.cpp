@@ -62,7 +62,10 @@ struct Flow {
 
 class Finder {
 public:
-    Finder(const decode::InstructionDecoder& decoder, const PageOfCode& page) : decoder_(decoder), page_(page), data_(page.bytes.first(std::min(page.bytes.size(), kMostBytes))) {}
+    Finder(const decode::InstructionDecoder& decoder, const PageOfCode& page) : decoder_(decoder), page_(page), data_(buffer_.data(), std::min(page.bytes.size(), kMostBytes)) {
+        std::memcpy(buffer_.data(), page.bytes.data(), data_.size());
+        std::memset(buffer_.data() + data_.size(), 0, buffer_.size() - data_.size());
+    }
 
     FoundCode find(std::uint32_t entry) {
         decode_ahead();
@@ -118,7 +121,8 @@ private:
         while (behind < data_.size() && is_prefix(byte(behind))) ++behind;
         return behind - at + std::max<std::size_t>(behind == at ? 0 : length_at(behind), 1);
     }
-    std::uint8_t byte(std::size_t at) const { return at < data_.size() ? data_[at] : std::uint8_t{0}; }
+    /// 0 behind the end, as far as an instruction that begins before it can reach.
+    std::uint8_t byte(std::size_t at) const { return buffer_[at]; }
     bool in_page(std::int64_t at) const { return at >= static_cast<std::int64_t>(page_.begin) && at < static_cast<std::int64_t>(end()); }
 
     Flow flow(std::size_t at, std::size_t length) const {
@@ -254,6 +258,7 @@ private:
     Run run_;  ///< the one being looked at, kept for its room
     const decode::InstructionDecoder& decoder_;
     const PageOfCode& page_;
+    std::array<std::uint8_t, kMostBytes + 2 * kLongest + 2> buffer_;
     std::span<const std::uint8_t> data_;
     std::array<bool, kPageBytes> starts_{}, covered_{};  // bytes: they are looked at far more often than they are counted
     mutable std::array<bool, kMostBytes> decoded_{};
