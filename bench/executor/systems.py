@@ -69,12 +69,12 @@ class Files:
             self.named_kernel = self.fetch(KERNELS)
         return self.named_kernel
 
-    def plan_for(self, image, name):
+    def plan_for(self, image, name, form="packed"):
         """Gives the plan of an image; an older file of that name is made anew when image or program are younger."""
-        plan = self.folder / f"{name}.plan.json"
+        plan = self.folder / (f"{name}.plan.json" if form == "json" else f"{name}.plan")
         newest = max(os.stat(image).st_mtime, os.stat(self.trapline).st_mtime)
         if not plan.exists() or plan.stat().st_mtime < newest:
-            program_output([self.trapline, "plan", image, "--abi", "trapline", "--technique", "hypercall", "-o", plan])
+            program_output([self.trapline, "plan", image, "--abi", "trapline", "--technique", "hypercall", "--format", form, "-o", plan])
         return plan
 
     def plan(self):
@@ -100,7 +100,7 @@ class Files:
     def patched(self):
         """The kernel as an ELF file with its patches in place, which carries its plan."""
         elf, payload = self.folder / "patched.elf", self.payload()
-        plan = self.plan_for(payload, "vmlinux")
+        plan = self.plan_for(payload, "vmlinux", "json")
         if not elf.exists() or elf.stat().st_mtime < plan.stat().st_mtime:
             program_output([self.trapline, "patch", payload, "--plan", plan, "-o", elf])
         return elf
