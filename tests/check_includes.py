@@ -33,7 +33,7 @@ LIBRARIES = {
     "llvm/": ["analyzer/decode/llvm_*.cpp", "analyzer/image/*.cpp"],
     "archive": ["analyzer/image/*"],
     "zlib.h": ["analyzer/image/lzo.cpp"],
-    "lzma": ["analyzer/image/compress.cpp"],
+    "lzma": ["analyzer/image/compress.cpp", "analyzer/image/xz_block.cpp"],
     "lz4hc": ["analyzer/image/compress.cpp"],
     "valijson/": ["analyzer/isa/schema_check.cpp"],
     "nlohmann/": ["analyzer/isa/json_reader.h", "analyzer/isa/format.cpp", "analyzer/isa/schema_check.cpp", "reports/*", "cli/*"],

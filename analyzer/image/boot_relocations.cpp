@@ -37,6 +37,7 @@ struct Slots {
 
 Slots read_slots(const ElfWork& work, ByteView table, const List& list, std::uint8_t width) {
     Slots slots;
+    slots.targets.reserve(list.end - list.begin);
     for (std::uint64_t i = list.begin; i < list.end; ++i) {
         const std::uint32_t entry = *table.get<std::uint32_t>(4 * i);
         const std::uint64_t address =
@@ -80,8 +81,8 @@ BootRelocations read_boot_relocations(const ElfWork& work) {
         return found;
     }
     // In the file's order: 64-bit slots, then (only when there are three) the inverse ones, then 32-bit slots.
-    const Slots wide = is_64 ? read_slots(work, table, lists.front(), 8) : Slots{};
-    const Slots narrow = read_slots(work, table, lists.back(), 4);
+    Slots wide = is_64 ? read_slots(work, table, lists.front(), 8) : Slots{};
+    Slots narrow = read_slots(work, table, lists.back(), 4);
     const std::uint64_t entries =
         (is_64 ? lists.front().end - lists.front().begin : 0) + lists.back().end - lists.back().begin;
     const std::uint64_t known = wide.known + narrow.known;
@@ -90,13 +91,14 @@ BootRelocations read_boot_relocations(const ElfWork& work) {
                                  size, work.elf.end, known, entries);
         return found;
     }
+    // The narrow ones are nearly all: the others are put behind them.
     const auto keep = [&](const std::vector<RelocationSlot>& slots) { found.slots.insert(found.slots.end(), slots.begin(), slots.end()); };
-    for (const Slots* slots : {&wide, &narrow}) {
-        found.targets.insert(found.targets.end(), slots->targets.begin(), slots->targets.end());
-        keep(slots->in_code);
-    }
+    found.targets = std::move(narrow.targets);
+    found.targets.insert(found.targets.end(), wide.targets.begin(), wide.targets.end());
+    found.slots = std::move(narrow.in_code);
+    keep(wide.in_code);
     // The list of pointers is sorted in the end; here, on a thread of its own, the largest part of that work is free.
-    std::sort(found.targets.begin(), found.targets.end());
+    sort_by_place(found.targets);
     found.targets.erase(std::unique(found.targets.begin(), found.targets.end()), found.targets.end());
     if (lists.size() == 3) {
         Slots inverse = read_slots(work, table, lists[1], 4);
@@ -108,13 +110,16 @@ BootRelocations read_boot_relocations(const ElfWork& work) {
     return found;
 }
 
-bool keep_boot_relocations(ElfWork& work, const BootRelocations& found) {
+bool keep_boot_relocations(ElfWork& work, BootRelocations found) {
     if (!found.note.empty()) work.image.notes.push_back(found.note);
     if (found.fact.empty()) return false;
     // The tables add about as many.
     work.image.pointers.reserve(work.image.pointers.size() + 2 * found.targets.size());
     for (const Place& target : found.targets) work.add_pointer(target, CodePointer::Origin::relocation);
-    work.image.slots.insert(work.image.slots.end(), found.slots.begin(), found.slots.end());
+    if (work.image.slots.empty())
+        work.image.slots = std::move(found.slots);
+    else
+        work.image.slots.insert(work.image.slots.end(), found.slots.begin(), found.slots.end());
     work.image.facts.push_back(found.fact);
     return true;
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
+#include <future>
 
 #include "image/decompress.h"
 #include "image/digest.h"
@@ -227,14 +228,32 @@ Result<Layer> open_bzimage_payload(const Layer& layer, const BzImage& header, co
         recorded = *ByteView(payload).get<std::uint32_t>(payload.size() - 4);
         payload = payload.first(payload.size() - 4);
     }
-    auto expanded = decompress(content, payload, options.max_decompressed, name);
-    if (!expanded) return tl::unexpected(std::move(expanded.error()));
+    ExpandingBytes expanding;
+    // Expanding takes one thread; what the bytes alone tell is found out beside it.
+    std::future<std::string> sha256;
+    std::future<std::shared_ptr<CodeAhead>> code_ahead;
+    const Finisher finisher(expanding);
+    sha256 = std::async(std::launch::async, [&expanding] {
+        Sha256 hash;
+        expanding.follow([&](Bytes all, std::size_t seen) {
+            hash.add(all.subspan(seen));
+            return true;
+        });
+        return hash.hex();
+    });
+    if (options.decode_ahead) code_ahead = std::async(std::launch::async, [&] { return options.decode_ahead(expanding); });
+    if (Status done = expand(content, payload, options.max_decompressed, name, expanding); !done) return tl::unexpected(std::move(done.error()));
     // Legacy LZ4 frames have no end marker: a lost block shows only here.
-    if (expanded->size() < recorded)
+    if (expanding.size() < recorded)
         return fail(ErrorCode::truncated,
-                    fmt::format("payload expands to {} bytes, but {} are recorded after it", expanded->size(), recorded), name,
+                    fmt::format("payload expands to {} bytes, but {} are recorded after it", expanding.size(), recorded), name,
                     header.payload_offset);
-    Layer inner = inner_layer(outer, std::move(*expanded), to_string(content), "payload");
+    std::string digest = sha256.get();
+    std::shared_ptr<CodeAhead> ahead = code_ahead.valid() ? code_ahead.get() : nullptr;
+    // Nobody follows the bytes any more.
+    Layer inner = inner_layer(outer, expanding.take(), to_string(content), "payload");
+    inner.sha256 = std::move(digest);
+    inner.code_ahead = std::move(ahead);
     return inner;
 }
 

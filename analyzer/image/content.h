@@ -12,6 +12,8 @@
 
 namespace trapline::image {
 
+class CodeAhead;
+
 /// What the opener knows how to name. The compressed ones come as the kernel's build makes them.
 enum class Content : std::uint8_t {
     elf, bzimage, gzip, bzip2, xz, lzma, lzo, lz4_legacy, lz4_frame, zstd, ar, pe, empty, unknown,
@@ -30,6 +32,8 @@ struct Layer {
     std::shared_ptr<const std::vector<std::uint8_t>> storage;
     std::vector<std::string> wrappers;  ///< outermost first
     int depth = 0;                      ///< layers around this one
+    std::string sha256;                 ///< of the bytes; empty when nobody has hashed them yet
+    std::shared_ptr<CodeAhead> code_ahead;  ///< of the bytes; null when nobody has looked
 
     Bytes bytes() const { return {storage->data(), storage->size()}; }
     ByteView view() const { return ByteView(bytes()); }

@@ -42,16 +42,8 @@ int filter_code(Content how) {
     return -1;
 }
 
-}  // namespace
-
-Error size_limit_error(std::uint64_t limit, const std::string& name) {
-    return Error{ErrorCode::refused,
-                 fmt::format("expands to more than {} bytes, the limit of one layer (raise it with --max-size)", limit), name,
-                 std::nullopt, {}};
-}
-
-Result<std::vector<std::uint8_t>> decompress(Content how, Bytes bytes, std::uint64_t limit, const std::string& name) {
-    if (how == Content::lzo) return decompress_lzop(bytes, limit, name);
+/// Removes one layer with libarchive's filter.
+Status expand_filter(Content how, Bytes bytes, std::uint64_t limit, const std::string& name, ExpandingBytes& out) {
     if (how == Content::lzma) {
         // liblzma allocates the dictionary that the header announces before it reads any data.
         const auto dictionary = ByteView(bytes).get<std::uint32_t>(1);
@@ -78,7 +70,6 @@ Result<std::vector<std::uint8_t>> decompress(Content how, Bytes bytes, std::uint
     if (opened != ARCHIVE_OK)
         return tl::unexpected(libarchive_error(a, fmt::format("damaged {} stream", to_string(how)), name));
 
-    std::vector<std::uint8_t> out;
     out.reserve(std::min(limit, kFirstReserve + kUsualRatio * bytes.size()));
     for (;;) {
         const void* block = nullptr;
@@ -87,9 +78,9 @@ Result<std::vector<std::uint8_t>> decompress(Content how, Bytes bytes, std::uint
         const int status = archive_read_data_block(a, &block, &size, &offset);
         if (status == ARCHIVE_EOF) {
             // The filters take a file that ends inside the stream's header for the end of everything.
-            if (out.empty())
+            if (out.size() == 0)
                 return fail(ErrorCode::truncated, fmt::format("the {} stream is cut in its header or expands to nothing", to_string(how)), name, 0);
-            return out;
+            return {};
         }
         if (status != ARCHIVE_OK) {
             Error error = libarchive_error(
@@ -97,9 +88,39 @@ Result<std::vector<std::uint8_t>> decompress(Content how, Bytes bytes, std::uint
             return tl::unexpected(std::move(error));
         }
         if (size > limit || out.size() > limit - size) return tl::unexpected(size_limit_error(limit, name));
-        const auto* data = static_cast<const std::uint8_t*>(block);
-        out.insert(out.end(), data, data + size);
+        out.append({static_cast<const std::uint8_t*>(block), size});
     }
+}
+
+}  // namespace
+
+Error size_limit_error(std::uint64_t limit, const std::string& name) {
+    return Error{ErrorCode::refused,
+                 fmt::format("expands to more than {} bytes, the limit of one layer (raise it with --max-size)", limit), name,
+                 std::nullopt, {}};
+}
+
+Result<std::vector<std::uint8_t>> decompress(Content how, Bytes bytes, std::uint64_t limit, const std::string& name) {
+    ExpandingBytes out;
+    if (Status done = expand(how, bytes, limit, name, out); !done) return tl::unexpected(std::move(done.error()));
+    return out.take();
+}
+
+Status expand(Content how, Bytes bytes, std::uint64_t limit, const std::string& name, ExpandingBytes& out) {
+    const Finisher finisher(out);
+    if (how == Content::lzo) {
+        const auto all = decompress_lzop(bytes, limit, name);
+        if (!all) return tl::unexpected(all.error());
+        out.append(*all);
+        return {};
+    }
+    if (how != Content::xz) return expand_filter(how, bytes, limit, name, out);
+    if (expand_xz_block(bytes, limit, out)) return {};
+    if (out.size() == 0) return expand_filter(how, bytes, limit, name, out);
+    // Damaged: libarchive says how.
+    ExpandingBytes again;
+    if (Status damage = expand_filter(how, bytes, limit, name, again); !damage) return damage;
+    return fail(ErrorCode::inconsistent, fmt::format("damaged xz stream after {} expanded bytes", out.size()), name);
 }
 
 }  // namespace trapline::image

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "image/content.h"
+#include "image/expanding_bytes.h"
 #include "support/error.h"
 
 namespace trapline::image {
@@ -16,6 +17,13 @@ namespace trapline::image {
 /// ends early, `malformed` when it is damaged. `name` is the file named in errors. Memory: the result, plus at most as
 /// much again while it grows.
 Result<std::vector<std::uint8_t>> decompress(Content how, Bytes bytes, std::uint64_t limit, const std::string& name);
+
+/// The same into `out`, which others may follow meanwhile; it is finished afterwards. After a failure it holds a part.
+Status expand(Content how, Bytes bytes, std::uint64_t limit, const std::string& name, ExpandingBytes& out);
+
+/// Expands an XZ file of one stream with one block and a CRC32, as kernels' builds make it, and finishes `out`. False for
+/// every other file, with nothing appended, and for a damaged one.
+bool expand_xz_block(Bytes file, std::uint64_t limit, ExpandingBytes& out);
 
 /// The same for a file of lzop (`89 4C 5A 4F ...`), which is how the kernel's build makes LZO payloads. Debian's
 /// libarchive has no LZO of its own: it would start the program lzop, which this never does. The checksums that the file

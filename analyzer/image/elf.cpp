@@ -245,11 +245,13 @@ Result<Image> open_elf(const Layer& layer, const OpenOptions& options) {
     image.size = layer.bytes().size();
     image.wrappers = layer.wrappers;
     image.storage = layer.storage;
+    image.code_ahead = layer.code_ahead;
 
     if (Status done = load_sections(work); !done) return tl::unexpected(done.error());
     load_build_id(work);
     // Hashing takes as long as all that follows and needs nothing of it; the relocation table needs the sections alone.
-    std::future<std::string> sha256 = std::async(std::launch::async, [&layer] { return sha256_hex(layer.bytes()); });
+    const auto hash = [&layer] { return layer.sha256.empty() ? sha256_hex(layer.bytes()) : layer.sha256; };
+    std::future<std::string> sha256 = std::async(layer.sha256.empty() ? std::launch::async : std::launch::deferred, hash);
     std::future<BootRelocations> boot_relocations = std::async(std::launch::async, [&work] { return read_boot_relocations(work); });
     if (!image.relocatable)
         if (const auto entry = entry_place(work)) {

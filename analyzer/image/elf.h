@@ -9,6 +9,7 @@
 #include "image/content.h"
 #include "image/elf_reader.h"
 #include "image/image.h"
+#include "image/sort_by_key.h"
 
 namespace trapline::image {
 
@@ -18,6 +19,12 @@ struct Place {
     VirtAddr address;
     friend constexpr auto operator<=>(const Place&, const Place&) = default;
 };
+
+/// Sorts places that come in no order.
+inline void sort_by_place(std::vector<Place>& places) {
+    sort_by_key(places, [](const Place& place) { return place.address.value; });
+    sort_by_key(places, [](const Place& place) { return place.section; });
+}
 
 /// What a relocation makes a field of a data section point to.
 struct FieldTarget {
@@ -81,7 +88,7 @@ struct BootRelocations {
 BootRelocations read_boot_relocations(const ElfWork& work);
 
 /// Puts what was found into the image; the targets become code pointers. Says whether there was a table.
-bool keep_boot_relocations(ElfWork& work, const BootRelocations& found);
+bool keep_boot_relocations(ElfWork& work, BootRelocations found);
 
 /// Reads the tables about code that a kernel or a module carries. Never fails: what cannot be read becomes a note.
 void load_kernel_tables(ElfWork& work);

@@ -9,11 +9,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "support/address.h"
 #include "support/bytes.h"
 #include "support/error.h"
+#include "support/zeroed_bytes.h"
 
 namespace trapline::image {
 
@@ -104,6 +106,22 @@ struct CodePointer {
     enum class Origin : std::uint8_t { entry, symbol, relocation, table, data_pointer } origin = Origin::entry;
 };
 
+/// What a decoder said of the file while it was still expanding; see OpenOptions::decode_ahead. Cells as scan/section_code.h
+/// has them, one for each byte of the file, zero where nothing is known; there may be less of them than bytes.
+class CodeAhead {
+public:
+    CodeAhead(CodeWidth the_width, std::size_t size) : width(the_width), cells_(std::make_shared<ZeroedBytes>(size)) {}
+    const CodeWidth width;  ///< that the code was taken to have
+    /// Gives the cells to whoever asks first, null to everyone else. Not from two threads at a time.
+    std::shared_ptr<ZeroedBytes> take() { return std::exchange(cells_, nullptr); }
+    std::uint8_t* cells() { return cells_->data(); }
+
+private:
+    std::shared_ptr<ZeroedBytes> cells_;
+};
+
+class ExpandingBytes;
+
 struct Image {
     std::string name;                    ///< "vmlinuz-6.1", and the path inside: "linux.deb!boot/vmlinuz-6.1!payload"
     Format format = Format::raw;
@@ -125,6 +143,7 @@ struct Image {
     std::vector<std::string> facts;      ///< what was recognised and by which sign ("kallsyms: 156123 symbols, ...")
     std::vector<SectionIndex> by_address;  ///< the sections in order of address; built by index_sections
     std::shared_ptr<const std::vector<std::uint8_t>> storage;  ///< what the sections' bytes point into
+    std::shared_ptr<CodeAhead> code_ahead;  ///< null when nobody has looked
 
     /// Fills by_address. Without it find_section walks all sections.
     void index_sections();
@@ -140,6 +159,9 @@ struct OpenOptions {
     std::uint64_t max_decompressed = std::uint64_t{1} << 30;  ///< bytes a single layer may expand to
     std::uint64_t max_members = 200000;                    ///< members of an archive
     std::uint64_t max_sections = 65536 * 4;                ///< sections of one ELF
+    /// Called on a thread of its own with a compressed kernel while it expands; gives null, or what it learnt about the code
+    /// until then. May be empty.
+    std::function<std::shared_ptr<CodeAhead>(const ExpandingBytes&)> decode_ahead;
     /// Called with a description as layers are opened; may be empty.
     std::function<void(std::string_view)> progress;
 };

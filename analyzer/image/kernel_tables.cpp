@@ -7,9 +7,8 @@
 #include <array>
 #include <fmt/format.h>
 #include <limits>
-#include <tuple>
 
-#include "image/sort_runs.h"
+#include "image/sort_by_key.h"
 
 namespace trapline::image {
 namespace {
@@ -112,15 +111,16 @@ bool makes_pointers(TableKind kind) {
 /// Sorts by place, stably. Entries are large: their places are sorted, then each entry moves once.
 void sort_tables(std::vector<TableEntry>& tables) {
     struct Key {
-        SectionIndex section;
-        std::uint32_t index;
-        VirtAddr begin;
+        SectionIndex section = 0;
+        std::uint32_t index = 0;
+        std::uint64_t begin = 0;
     };
     static_assert(kMaxEntries <= std::numeric_limits<std::uint32_t>::max());
     std::vector<Key> keys;
     keys.reserve(tables.size());
-    for (const TableEntry& entry : tables) keys.push_back({entry.section, static_cast<std::uint32_t>(keys.size()), entry.code.begin});
-    sort_runs(keys, [](const Key& a, const Key& b) { return std::tie(a.section, a.begin) < std::tie(b.section, b.begin); });
+    for (const TableEntry& entry : tables) keys.push_back({entry.section, static_cast<std::uint32_t>(keys.size()), entry.code.begin.value});
+    sort_by_key(keys, [](const Key& key) { return key.begin; });
+    sort_by_key(keys, [](const Key& key) { return key.section; });
     // keys[to].index is where the entry for `to` stands; each cycle of that permutation is walked once.
     for (std::uint32_t start = 0; start < keys.size(); ++start) {
         if (keys[start].index == start) continue;
@@ -144,7 +144,7 @@ void add_pointers(ElfWork& work) {
         work.add_pointer({entry.section, entry.code.begin}, CodePointer::Origin::table);
         if (entry.peer) peers.push_back({entry.peer_section, *entry.peer});
     }
-    std::sort(peers.begin(), peers.end());
+    sort_by_place(peers);
     for (const Place& peer : peers) work.add_pointer(peer, CodePointer::Origin::table);
 }
 

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// The XZ file that kernels' builds make: one stream of one block with a CRC32. Its index tells the size ahead, and liblzma
+// hands out the block's check, so that the sum is made by a second thread: it costs 5 % of the time of expanding. Everything
+// else, damage above all, is left to libarchive.
+#include <algorithm>
+#include <array>
+#include <future>
+#include <lzma.h>
+#include <memory>
+#include <optional>
+
+#include "image/decompress.h"
+
+namespace trapline::image {
+namespace {
+
+// As large as libarchive's own limit, but for dictionaries that --max-size allows.
+constexpr std::uint64_t kUsualMemory = std::uint64_t{128} << 20;
+constexpr std::uint64_t kIndexMemory = std::uint64_t{1} << 20;
+// Stays in the second-level cache on its way to where the bytes are kept.
+constexpr std::size_t kPiece = std::size_t{64} << 10;
+
+/// Where the one block of a file lies and what it expands to.
+struct Placed {
+    std::uint64_t unpadded_size = 0, uncompressed_size = 0;
+};
+
+std::optional<Placed> find_block(Bytes file) {
+    if (file.size() < 2 * LZMA_STREAM_HEADER_SIZE) return std::nullopt;
+    const std::size_t footer_at = file.size() - LZMA_STREAM_HEADER_SIZE;
+    lzma_stream_flags header{}, footer{};
+    if (lzma_stream_header_decode(&header, file.data()) != LZMA_OK || lzma_stream_footer_decode(&footer, file.data() + footer_at) != LZMA_OK ||
+        lzma_stream_flags_compare(&header, &footer) != LZMA_OK || header.check != LZMA_CHECK_CRC32 || footer.backward_size > footer_at)
+        return std::nullopt;
+    lzma_index* read = nullptr;
+    std::uint64_t memory = kIndexMemory;
+    std::size_t at = footer_at - footer.backward_size;
+    if (lzma_index_buffer_decode(&read, &memory, nullptr, file.data(), &at, footer_at) != LZMA_OK) return std::nullopt;
+    const auto release = [](lzma_index* index) { lzma_index_end(index, nullptr); };
+    const std::unique_ptr<lzma_index, decltype(release)> index(read, release);
+    if (lzma_index_block_count(read) != 1 || lzma_index_file_size(read) != file.size()) return std::nullopt;
+    lzma_index_iter each;
+    lzma_index_iter_init(&each, read);
+    if (lzma_index_iter_next(&each, LZMA_INDEX_ITER_BLOCK)) return std::nullopt;
+    return Placed{each.block.unpadded_size, each.block.uncompressed_size};
+}
+
+/// A decoder of one block; what liblzma allocated is freed with it.
+class BlockDecoder {
+public:
+    BlockDecoder() = default;
+    BlockDecoder(const BlockDecoder&) = delete;
+    BlockDecoder& operator=(const BlockDecoder&) = delete;
+    ~BlockDecoder() {
+        lzma_end(&stream_);
+        lzma_filters_free(filters_.data(), nullptr);
+    }
+
+    bool open(Bytes file, const Placed& placed, std::uint64_t limit) {
+        const std::size_t at = LZMA_STREAM_HEADER_SIZE;
+        block_.version = 1;
+        block_.check = LZMA_CHECK_CRC32;
+        block_.filters = filters_.data();
+        block_.header_size = lzma_block_header_size_decode(file[at]);
+        if (file[at] == 0 || file.size() - at < block_.header_size) return false;
+        if (lzma_block_header_decode(&block_, nullptr, file.data() + at) != LZMA_OK) return false;
+        if (lzma_block_compressed_size(&block_, placed.unpadded_size) != LZMA_OK) return false;
+        if (block_.uncompressed_size != LZMA_VLI_UNKNOWN && block_.uncompressed_size != placed.uncompressed_size) return false;
+        block_.uncompressed_size = placed.uncompressed_size;
+        if (lzma_raw_decoder_memusage(filters_.data()) > std::max(limit, kUsualMemory)) return false;
+        block_.ignore_check = true;
+        if (lzma_block_decoder(&stream_, &block_) != LZMA_OK) return false;
+        stream_.next_in = file.data() + at + block_.header_size;
+        stream_.avail_in = file.size() - at - block_.header_size;
+        return true;
+    }
+
+    /// Expands the block; says whether all of it came. The check is still to be compared.
+    bool run(ExpandingBytes& out) {
+        std::vector<std::uint8_t> piece(kPiece);
+        for (lzma_ret status = LZMA_OK; status != LZMA_STREAM_END;) {
+            stream_.next_out = piece.data();
+            stream_.avail_out = piece.size();
+            status = lzma_code(&stream_, LZMA_FINISH);
+            if (status != LZMA_OK && status != LZMA_STREAM_END) return false;
+            out.append(Bytes(piece).first(piece.size() - stream_.avail_out));
+        }
+        return out.size() == block_.uncompressed_size;
+    }
+    std::uint32_t check() const { return ByteView(block_.raw_check).get<std::uint32_t>(0).value_or(0); }
+
+private:
+    lzma_stream stream_ = LZMA_STREAM_INIT;
+    lzma_block block_{};
+    std::array<lzma_filter, LZMA_FILTERS_MAX + 1> filters_{{{LZMA_VLI_UNKNOWN, nullptr}}};
+};
+
+}  // namespace
+
+bool expand_xz_block(Bytes file, std::uint64_t limit, ExpandingBytes& out) {
+    const auto placed = find_block(file);
+    if (!placed || placed->uncompressed_size == 0 || placed->uncompressed_size > limit) return false;
+    BlockDecoder decoder;
+    if (!decoder.open(file, *placed, limit)) return false;
+    out.reserve(placed->uncompressed_size);
+    std::future<std::uint32_t> sum = std::async(std::launch::async, [&out] {
+        std::uint32_t crc = 0;
+        out.follow([&](Bytes all, std::size_t seen) {
+            crc = lzma_crc32(all.data() + seen, all.size() - seen, crc);
+            return true;
+        });
+        return crc;
+    });
+    bool complete = false;
+    {
+        const Finisher finisher(out);
+        complete = decoder.run(out);
+    }
+    return sum.get() == decoder.check() && complete;
+}
+
+}  // namespace trapline::image
