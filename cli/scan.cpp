@@ -80,7 +80,9 @@ private:
 };
 
 int run(const Options& options, const GlobalOptions& global) {
-    const std::shared_future<ScanTools> tools = start_loading(options.images, global);
+    // Never freed: the process ends with this command, and taking the database apart would be the last thing it waits for.
+    static const auto* const kept = new std::shared_future<ScanTools>(start_loading(options.images, global));
+    const std::shared_future<ScanTools>& tools = *kept;
     Collector collector(options.format);
     std::size_t scanned = 0;
     const int result = scan_images(

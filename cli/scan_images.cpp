@@ -7,6 +7,8 @@
 #include <charconv>
 #include <optional>
 
+#include "scan/decode_ahead.h"
+
 namespace trapline::cli {
 
 namespace {
@@ -118,10 +120,16 @@ int run_images(const ScanImagesOptions& options, const GlobalOptions& global, co
         }
         open.raw_base = VirtAddr{*base};
     }
+    if (options.jobs != 1)
+        open.decode_ahead = [&tools](const image::ExpandingBytes& file) {
+            const ScanTools& ready = tools.get();
+            return ready.ready() ? scan::decode_ahead(file, ready.loaded->database, *ready.tags) : nullptr;
+        };
     Progress progress(!global.quiet);
     open.progress = [&](std::string_view what) { progress.update(what, 0, 0); };
     int result = kDone;
     std::size_t images = 0, images_with_code = 0;
+    std::future<void> retired;  // the image before; there are never more than two
     const auto note_error = [&](const Error& error) {
         progress.clear();
         on_error(error);
@@ -132,6 +140,7 @@ int run_images(const ScanImagesOptions& options, const GlobalOptions& global, co
         std::optional<PartCollector> collector;
         bool known_abi = true;
         const auto sink = [&](image::Image&& image) {
+            if (retired.valid()) retired.get();
             if (!tools.get().ready()) return false;
             if (request != nullptr && planner == nullptr) {
                 const isa::Abi* abi = find_abi(tools.get().loaded->database, request->abi);
@@ -150,6 +159,8 @@ int run_images(const ScanImagesOptions& options, const GlobalOptions& global, co
             if (planner != nullptr) planned = scan::scan_with_facts(image, database, *tools.get().tags, scan_options);
             ScanDocument scan = planned ? std::move(planned->document) : scan::scan(image, database, *tools.get().tags, scan_options);
             if (planned && !options.section.empty()) keep_section(scan, options.section);
+            // Taking a kernel's symbols and tables apart takes as long as printing the findings. A plan still looks at them.
+            if (!planned) retired = std::async(std::launch::async, [last = std::move(image)]() mutable { last = {}; });
             progress.clear();
             ++images;
             images_with_code += !scan.sections.empty();

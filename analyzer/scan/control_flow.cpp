@@ -141,30 +141,32 @@ bool surely_falls_through(Bytes bytes, Mode mode) {
 }
 
 /// Near branches and returns without a prefix, which nearly all are: opcode and displacement, no parse.
-std::optional<ControlFlow> plain_branch(Bytes bytes, Mode mode, VirtAddr address) {
-    if (width_bits(mode) == 16 || bytes.empty()) return std::nullopt;
-    if (bytes[0] == 0xC3) return plain(Flow::leave);
-    if (bytes.size() < 2) return std::nullopt;
+bool plain_branch(Bytes bytes, Mode mode, VirtAddr address, ControlFlow& flow) {
+    if (width_bits(mode) == 16 || bytes.empty()) return false;
+    if (bytes[0] == 0xC3) {
+        flow.kind = Flow::leave;
+        return true;
+    }
+    if (bytes.size() < 2) return false;
     const auto branch = [&](Flow kind, std::int64_t displacement, std::uint8_t displacement_bytes, std::uint64_t length) {
-        ControlFlow flow = plain(kind);
+        flow.kind = kind;
         flow.displacement = displacement;
         flow.displacement_bytes = displacement_bytes;
         const std::uint64_t sum = address.value + length + static_cast<std::uint64_t>(displacement);
         flow.target = VirtAddr{mode == Mode::long64 ? sum : sum & 0xFFFFFFFF};
-        return flow;
+        return true;
     };
     const auto short_branch = [&](Flow kind) { return branch(kind, static_cast<std::int8_t>(bytes[1]), 1, 2); };
-    const auto near_branch = [&](Flow kind, std::uint8_t opcode_size) -> std::optional<ControlFlow> {
+    const auto near_branch = [&](Flow kind, std::uint8_t opcode_size) {
         const auto displacement = ByteView(bytes).get<std::uint32_t>(opcode_size);
-        if (!displacement) return std::nullopt;
-        return branch(kind, static_cast<std::int32_t>(*displacement), 4, opcode_size + 4u);
+        return displacement && branch(kind, static_cast<std::int32_t>(*displacement), 4, opcode_size + 4u);
     };
     switch (bytes[0]) {
         case 0xE8: return near_branch(Flow::call, 1);
         case 0xE9: return near_branch(Flow::jump, 1);
         case 0xEB: return short_branch(Flow::jump);
-        case 0x0F: return (bytes[1] & 0xF0) == 0x80 ? near_branch(Flow::conditional, 2) : std::nullopt;
-        default: return (bytes[0] & 0xF0) == 0x70 ? std::optional(short_branch(Flow::conditional)) : std::nullopt;
+        case 0x0F: return (bytes[1] & 0xF0) == 0x80 && near_branch(Flow::conditional, 2);
+        default: return (bytes[0] & 0xF0) == 0x70 && short_branch(Flow::conditional);
     }
 }
 
@@ -175,7 +177,7 @@ bool may_transfer_control(OpcodeMap map, std::uint8_t opcode) {
 }
 
 ControlFlow control_flow(Bytes bytes, Mode mode, VirtAddr address) {
-    if (const auto branch = plain_branch(bytes, mode, address)) return *branch;
+    if (ControlFlow flow; plain_branch(bytes, mode, address, flow)) return flow;
     if (surely_falls_through(bytes, mode)) return {};
     if (emulation_prefix_length(bytes) != 0) return {};
     const Structure insn = decode::parse_structure(decode::OpcodeMaps::generated(), bytes, mode);

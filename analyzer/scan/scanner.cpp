@@ -51,14 +51,14 @@ public:
         describe_image();
         choose_sections();
         const CodePlaces places(image_, sections_);
-        const TableEdges edges(image_, places, sections_);
-        const TableContext tables(image_);
 
         const int jobs = job_count();
         // An arena alone is held to one thread for each processor, with a warning from oneTBB.
         const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(jobs));
         tbb::task_arena arena(jobs);
         arena.execute([&] { sweep(); });
+        const TableEdges edges(image_, places, sections_);
+        const TableContext tables(image_);
         DescentResult descent;
         arena.execute([&] { descent = descend(image_, sections_, places, edges, decoder_, flagged_, jobs); });
         const FindingWriter writer(image_, tags_, tables);
@@ -120,7 +120,7 @@ private:
             }
             budget -= section.bytes.size();
             modes.insert(mode_of(section));
-            sections_.emplace_back(section, i);
+            sections_.push_back(section_code(i));
         }
         if (refused > 1) document_.notes.push_back(fmt::format("{} sections not scanned for that reason", refused));
         if (!options_.section.empty() && sections_.empty())
@@ -129,6 +129,17 @@ private:
             if (modes.contains(mode) && !tags_.profile().modes.contains(mode))
                 document_.notes.push_back(fmt::format("the image has {} code, which profile {} does not describe; it is "
                                                       "scanned as if it did", to_string(mode), tags_.profile().id));
+    }
+
+    /// What was decoded ahead belongs to the first scan alone: it is written over.
+    SectionCode section_code(image::SectionIndex i) {
+        const image::Section& section = image_.sections[i];
+        const std::uint64_t begin = section.file_offset.value, end = begin + section.bytes.size();
+        // In the file's order and apart from each other, so that no two share a cell.
+        if (cells_ahead_ == nullptr || image_.code_ahead->width != section.width || begin < taken_ahead_ || end > cells_ahead_->size())
+            return SectionCode(section, i);
+        taken_ahead_ = end;
+        return SectionCode(section, i, CodeMap(cells_ahead_, begin, section.bytes.size()));
     }
 
     void sweep() {
@@ -301,6 +312,8 @@ private:
     FlaggedForms flagged_;
     const decode::InstructionDecoder decoder_;
     tbb::enumerable_thread_specific<std::unique_ptr<decode::Reconciler>> reconcilers_;  ///< for the text of findings
+    std::shared_ptr<ZeroedBytes> cells_ahead_ = image_.code_ahead ? image_.code_ahead->take() : nullptr;
+    std::uint64_t taken_ahead_ = 0;  ///< end of those cells of it that sections have
     std::vector<SectionCode> sections_;
     std::vector<Chunk> chunks_;
     std::vector<ChunkResult> results_;

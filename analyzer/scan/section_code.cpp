@@ -14,20 +14,21 @@ std::uint64_t CodeMap::reached_bytes() const {
     constexpr std::uint64_t kEach = 0x0101010101010101;
     std::uint64_t sum = 0;
     std::size_t at = 0;
-    for (; at + sizeof(std::uint64_t) <= cells_.size(); at += sizeof(std::uint64_t)) {
+    const std::uint8_t* const first = cells_.get();
+    for (; at + sizeof(std::uint64_t) <= size_; at += sizeof(std::uint64_t)) {
         std::uint64_t cells;
-        std::memcpy(&cells, cells_.data() + at, sizeof cells);
+        std::memcpy(&cells, first + at, sizeof cells);
         const std::uint64_t reached = (cells / kReached) & kEach;           // 1 for each cell that is
         const std::uint64_t lengths = cells & (reached * kLength);
         sum += (lengths * kEach) >> 56;  // at most 8 * 15, which one byte holds
     }
-    for (; at < cells_.size(); ++at)
-        if (cells_[at] & kReached) sum += cells_[at] & kLength;
+    for (; at < size_; ++at)
+        if (first[at] & kReached) sum += first[at] & kLength;
     return sum;
 }
 
 bool CodeMap::overlaps_swept(std::uint64_t offset, int length) const {
-    const std::uint64_t end = std::min<std::uint64_t>(offset + static_cast<std::uint64_t>(length), cells_.size());
+    const std::uint64_t end = std::min<std::uint64_t>(offset + static_cast<std::uint64_t>(length), size_);
     for (std::uint64_t at = offset + 1; at < end; ++at)
         if (swept_length(at) != 0) return true;
     // Swept instructions do not overlap each other, so the nearest start before decides.
@@ -56,8 +57,10 @@ Mode mode_of(const image::Section& section) {
 }
 
 SectionCode::SectionCode(const image::Section& the_section, image::SectionIndex the_index)
-    : section(&the_section), index(the_index), bytes(the_section.bytes), mode(mode_of(the_section)),
-      map(the_section.bytes.size()) {}
+    : SectionCode(the_section, the_index, CodeMap(the_section.bytes.size())) {}
+
+SectionCode::SectionCode(const image::Section& the_section, image::SectionIndex the_index, CodeMap the_map)
+    : section(&the_section), index(the_index), bytes(the_section.bytes), mode(mode_of(the_section)), map(std::move(the_map)) {}
 
 Bytes SectionCode::window(std::uint64_t offset) const {
     return bytes.subspan(offset, std::min<std::size_t>(bytes.size() - offset, decode::kMaxInstructionLength + 1));

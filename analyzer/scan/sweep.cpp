@@ -3,8 +3,10 @@
 #include "scan/sweep.h"
 
 #include <algorithm>
+#include <array>
 
 #include "scan/control_flow.h"
+#include "scan/decode_ahead.h"
 #include "scan/padding.h"
 
 namespace trapline::scan {
@@ -36,12 +38,12 @@ bool names_instruction_start(image::TableKind kind) {
 }
 
 /// First bytes of filler: spares the look at what came before for all other instructions.
-bool may_be_padding(std::uint8_t byte) {
-    switch (byte) {
-        case 0x00: case 0x0F: case 0x2E: case 0x66: case 0x89: case 0x8D: case 0x90: case 0xCC: return true;
-        default: return false;
-    }
-}
+constexpr std::array<bool, 256> kMayBePadding = [] {
+    std::array<bool, 256> table{};
+    for (int byte : {0x00, 0x0F, 0x2E, 0x66, 0x89, 0x8D, 0x90, 0xCC}) table[static_cast<std::size_t>(byte)] = true;
+    return table;
+}();
+bool may_be_padding(std::uint8_t byte) { return kMayBePadding[byte]; }
 
 bool is_legacy_prefix(std::uint8_t byte) {
     switch (byte) {
@@ -68,7 +70,11 @@ class Predecessor {
 public:
     void set_stop() { kind_ = Before::stop; length_ = 0; }
     void set_code() { kind_ = Before::code; length_ = 0; }
-    void set_instruction(std::uint64_t offset, int length) { offset_ = offset; length_ = length; }
+    void set_instruction(std::uint64_t offset, std::uint8_t instruction) {
+        kind_ = Before::code;
+        offset_ = offset;
+        length_ = CodeMap::may_transfer_cell(instruction) ? CodeMap::length_of(instruction) : 0;
+    }
 
     Before get(const SectionCode& code) {
         if (length_ == 0) return kind_;
@@ -86,7 +92,7 @@ public:
 private:
     Before kind_ = Before::code;
     std::uint64_t offset_ = 0;
-    int length_ = 0;
+    int length_ = 0;  ///< 0 when kind_ is known
 };
 
 /// Sweeps between two neighbouring splits.
@@ -107,8 +113,12 @@ public:
                 before_.set_stop();
                 continue;
             }
-            if (const int length = emulation_prefix_length(code_.window(at_)); length != 0) {
-                take({static_cast<std::uint8_t>(length), 0});
+            if (const int length = code_.bytes[at_] == 0x0F ? emulation_prefix_length(code_.window(at_)) : 0; length != 0) {
+                take(CodeMap::instruction(length, false, false));
+                continue;
+            }
+            if (const std::uint8_t known = decoded_ahead(); known != 0) {
+                take(known);
                 continue;
             }
             // An instruction may run over the split: the decoder sees what follows, so that it is seen as such.
@@ -116,12 +126,13 @@ public:
                 if (insn.length == 0) {
                     const std::size_t length = std::clamp<std::size_t>(overlong_length(code_.bytes.subspan(at_), code_.mode, decoder_), 1, end_ - at_);
                     counts_.undecodable_bytes += length;
+                    code_.map.set_nothing(at_, at_ + length);
                     at_ += length;
                     before_.set_stop();
                     return false;
                 }
-                take(insn);
-                return at_ < end_ && !(may_be_padding(code_.bytes[at_]) && (emulation_prefix_length(code_.window(at_)) != 0 || padding_here() != 0));
+                take(CodeMap::instruction(insn.length, flagged_.contains(insn.form, code_.mode), flagged_.may_transfer(insn.form)));
+                return at_ < end_ && decoded_ahead() == 0 && !(may_be_padding(code_.bytes[at_]) && (emulation_prefix_length(code_.window(at_)) != 0 || padding_here() != 0));
             });
         }
     }
@@ -131,22 +142,26 @@ private:
         return may_be_padding(code_.bytes[at_]) ? padding_length(code_.bytes.subspan(at_, end_ - at_), before_.get(code_), code_.mode) : 0;
     }
 
+    /// The instruction at at_ if it was decoded already. Near the section's end a decoder may see less than it saw then.
+    std::uint8_t decoded_ahead() const { return code_.bytes.size() - at_ > kDecodeAheadWindow ? code_.map.ahead(at_) : std::uint8_t{0}; }
+
     /// Records the instruction at at_ and goes on behind it.
-    void take(decode::Insn insn) {
-        const bool is_flagged = flagged_.contains(insn.form, code_.mode);
-        const std::uint64_t length = insn.length;
+    void take(std::uint8_t instruction) {
+        const bool is_flagged = CodeMap::is_flagged_cell(instruction);
+        const auto length = static_cast<std::uint64_t>(CodeMap::length_of(instruction));
         if (length > end_ - at_) {
             ++counts_.straddling;
             counts_.straddling_bytes += end_ - at_;
+            code_.map.set_nothing(at_, end_);
             if (is_flagged) counts_.flagged_straddlers.push_back({section_, at_});
             at_ = end_;
             return;
         }
-        code_.map.set_swept(at_, insn.length, is_flagged, flagged_.may_transfer(insn.form));
+        code_.map.set_swept(at_, instruction, end_);
         ++counts_.instructions;
         counts_.instruction_bytes += length;
         counts_.flagged += is_flagged;
-        before_.set_instruction(at_, insn.length);
+        before_.set_instruction(at_, instruction);
         at_ += length;
     }
 

@@ -9,10 +9,10 @@ using namespace trapline::scan;
 TEST_CASE("reached bytes are those of swept instructions that were reached", "[scan]") {
     // 21 cells: two groups of eight and a rest of five.
     CodeMap map(21);
-    map.set_swept(0, 15, true, true);
-    map.set_swept(15, 1, false, false);
-    map.set_swept(16, 3, false, true);
-    map.set_swept(19, 2, true, false);
+    map.set_swept(0, CodeMap::instruction(15, true, true), 21);
+    map.set_swept(15, CodeMap::instruction(1, false, false), 21);
+    map.set_swept(16, CodeMap::instruction(3, false, true), 21);
+    map.set_swept(19, CodeMap::instruction(2, true, false), 21);
     CHECK(map.reached_bytes() == 0);
     map.set_reached(0);
     CHECK(map.reached_bytes() == 15);
@@ -38,12 +38,35 @@ TEST_CASE("reached places without an instruction of the sweep have no bytes", "[
     CHECK(map.is_padding(2));
 }
 
-TEST_CASE("eight instructions of fifteen bytes do not run over the sum of a group", "[scan]") {
-    // No code has them so close; the sum must hold whatever cells there are.
-    CodeMap map(16);
-    for (std::uint64_t at = 0; at < 16; ++at) {
-        map.set_swept(at, 15, false, false);
-        map.set_reached(at);
+TEST_CASE("the sweep writes over whatever was decoded ahead", "[scan]") {
+    auto cells = std::make_shared<trapline::ZeroedBytes>(16);
+    for (std::size_t at = 0; at < 16; ++at) (*cells)[at] = CodeMap::instruction(3, true, true);
+    CodeMap map(cells, 2, 12);
+    CHECK(map.ahead(0) == CodeMap::instruction(3, true, true));
+    map.set_swept(0, CodeMap::instruction(5, false, false), 12);
+    map.set_padding(5, 7);
+    map.set_nothing(7, 10);
+    map.set_swept(10, CodeMap::instruction(2, false, true), 12);
+    CHECK(map.swept_length(0) == 5);
+    CHECK_FALSE(map.is_flagged(0));
+    for (const std::uint64_t at : {1, 2, 3, 4, 5, 6, 7, 8, 9, 11}) CHECK(map.swept_length(at) == 0);
+    CHECK(map.is_padding(5));
+    CHECK(map.is_padding(6));
+    CHECK_FALSE(map.is_padding(7));
+    CHECK(map.swept_length(10) == 2);
+    // Its neighbours' cells stay as they were.
+    for (const std::size_t at : {0, 1, 14, 15}) CHECK((*cells)[at] == CodeMap::instruction(3, true, true));
+}
+
+TEST_CASE("an instruction of any length clears what was decoded ahead inside it, and no more", "[scan]") {
+    for (int length = 1; length <= 15; ++length) {
+        for (int stale = 1; stale < 24; ++stale) {
+            CodeMap map(24);
+            map.set_swept(static_cast<std::uint64_t>(stale), CodeMap::instruction(1, true, false), 24);
+            map.set_swept(0, CodeMap::instruction(length, false, true), stale % 2 == 0 ? 24 : 15);
+            INFO(length << " bytes, decoded ahead at " << stale);
+            CHECK(map.swept_length(static_cast<std::uint64_t>(stale)) == (stale < length ? 0 : 1));
+            CHECK(map.swept_length(0) == length);
+        }
     }
-    CHECK(map.reached_bytes() == 240);
 }
