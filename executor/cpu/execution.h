@@ -18,30 +18,38 @@ enum class Access : std::uint8_t { read, write };
 /// The functions that may fail give false, with `fault` set; a handler then returns Step::fault.
 class Execution : public Instruction {
 public:
-    Execution(const Instruction& instruction, Vcpu& vcpu_in, LinearMemory& memory_in, Platform& platform_in)
-        : Instruction(instruction),
-          vcpu(vcpu_in),
-          memory(memory_in),
-          platform(platform_in),
-          start(static_cast<std::uint32_t>(vcpu_in.rip)),
-          next(start + instruction.length),
-          privilege(vcpu_in.cpl == 3 ? Privilege::user : Privilege::supervisor),
-          checks_rights(!vcpu_in.has_real_segments()),
-          checks_alignment(vcpu_in.cpl == 3 && (vcpu_in.rflags & flag::ac) != 0 && (vcpu_in.cr0 & cr0::am) != 0) {
+    Execution(Vcpu& vcpu_in, LinearMemory& memory_in, Platform& platform_in) : vcpu(vcpu_in), memory(memory_in), platform(platform_in) { look_at_mode(); }
+    Execution(const Instruction& instruction, Vcpu& vcpu_in, LinearMemory& memory_in, Platform& platform_in) : Execution(vcpu_in, memory_in, platform_in) {
+        begin(instruction);
+    }
+
+    /// Takes up the instruction that stands at CS:RIP. What the one before it left here is gone.
+    void begin(const Instruction& instruction) {
+        static_cast<Instruction&>(*this) = instruction;
+        start = static_cast<std::uint32_t>(vcpu.rip);
+        next = start + instruction.length;
+        software_vector.reset();
+        shadow = again = false;
         // Of `instruction`, not of the copy, whose bytes are still on their way to memory.
+        offset = instruction.displacement;
         if (!instruction.is_memory) return;
-        std::uint32_t at = instruction.displacement;
-        if (instruction.base != kNoRegister) at += vcpu_in.reg32(instruction.base);
-        if (instruction.index != kNoRegister) at += vcpu_in.reg32(instruction.index) << instruction.scale;
-        offset = at & instruction.address_mask();
+        if (instruction.base != kNoRegister) offset += vcpu.reg32(instruction.base);
+        if (instruction.index != kNoRegister) offset += vcpu.reg32(instruction.index) << instruction.scale;
+        offset &= instruction.address_mask();
+    }
+    /// To be called when CPL, CR0, EFLAGS.AC or VM may have changed: behind a sensitive instruction.
+    void look_at_mode() {
+        privilege = vcpu.cpl == 3 ? Privilege::user : Privilege::supervisor;
+        checks_rights = !vcpu.has_real_segments();
+        checks_alignment = vcpu.cpl == 3 && (vcpu.rflags & flag::ac) != 0 && (vcpu.cr0 & cr0::am) != 0;
     }
 
     Vcpu& vcpu;
     LinearMemory& memory;
     Platform& platform;
 
-    const std::uint32_t start;            ///< its offset in CS
-    std::uint32_t next;                   ///< where control goes; behind the instruction unless the handler changes it
+    std::uint32_t start = 0;              ///< its offset in CS
+    std::uint32_t next = 0;               ///< where control goes; behind the instruction unless the handler changes it
     std::uint32_t offset = 0;             ///< effective address of the memory operand
 
     // What comes of it.
@@ -50,9 +58,9 @@ public:
     bool shadow = false;                  ///< interrupt_shadow afterwards
     bool again = false;                   ///< a REP slice is over: rip stays
 
-    const Privilege privilege;
-    const bool checks_rights;             ///< segments have types: protected mode without VM
-    const bool checks_alignment;
+    Privilege privilege = Privilege::supervisor;
+    bool checks_rights = false;           ///< segments have types: protected mode without VM
+    bool checks_alignment = false;
 
     Step raise(const Fault& what) {
         fault = what;

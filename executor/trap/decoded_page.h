@@ -16,6 +16,7 @@ namespace trapline::executor {
 struct DecodedInstruction {
     Instruction instruction;
     SiteTally* tally = nullptr;  ///< of a sensitive instruction that has been counted once
+    std::uint16_t offset = 0xFFFF;  ///< in the page
     bool sensitive = false;      ///< begins a sensitive instruction
     bool dense = false;          ///< see Machine::is_dense_at
     std::uint16_t lonely = 0;    ///< of a sensitive instruction: how often in a row no other one followed within a group
@@ -29,15 +30,19 @@ public:
         const std::uint16_t place = places_[offset];
         return place != 0 ? &instructions_[place - 1u] : nullptr;
     }
+    /// The same, where the instruction before is known: mostly this one was added next.
+    DecodedInstruction* find_behind(DecodedInstruction* before, std::uint32_t offset) { return before[1].offset == offset ? before + 1 : find(offset); }
     DecodedInstruction& add(std::uint32_t offset, const DecodedInstruction& instruction) {
-        instructions_.push_back(instruction);
+        instructions_.back() = instruction;
+        instructions_.back().offset = static_cast<std::uint16_t>(offset);
         places_[offset] = static_cast<std::uint16_t>(instructions_.size());
-        return instructions_.back();
+        instructions_.emplace_back();
+        return instructions_[instructions_.size() - 2];
     }
 
 private:
     std::array<std::uint16_t, kPageBytes> places_{};  ///< by offset: index + 1
-    std::vector<DecodedInstruction> instructions_;
+    std::vector<DecodedInstruction> instructions_{1};  ///< and one behind them that stands nowhere
 };
 
 }  // namespace trapline::executor

@@ -34,11 +34,15 @@ bool Machine::is_dense_at(std::uint32_t linear) {
 
 /// The instruction at CS:RIP where it has been decoded before or can be kept: 32-bit code, on a page that has been run and that the
 /// virtual TLB leads to. Holds until something else is decoded or the page changes.
-inline DecodedInstruction* Machine::decoded_here() {
+/// `before`: what was asked for last, if nobody has asked for another since.
+inline DecodedInstruction* Machine::decoded_here(DecodedInstruction* before) {
     const std::uint32_t linear = linear_ip(), page = linear / kPageBytes, offset = linear % kPageBytes;
-    if (page != here_.page || tlb_.changes() != here_.tlb_changes || code_->changes() != here_.code_changes) [[unlikely]] look_at_page(page);
+    if (page != here_.page || tlb_.changes() != here_.tlb_changes || code_->changes() != here_.code_changes) [[unlikely]] {
+        look_at_page(page);
+        before = nullptr;
+    }
     if (here_.decoded == nullptr || (vcpu_.cpl == 3 && !here_.user) || !vcpu_.cs().big) return nullptr;
-    DecodedInstruction* known = here_.decoded->find(offset);
+    DecodedInstruction* known = before != nullptr ? here_.decoded->find_behind(before, offset) : here_.decoded->find(offset);
     if (known == nullptr) [[unlikely]] known = decode_here(offset);
     if (known == nullptr || static_cast<std::uint32_t>(vcpu_.rip) + std::uint64_t{known->instruction.length} - 1 > vcpu_.cs().limit) return nullptr;
     return known;
@@ -123,13 +127,15 @@ void Machine::interpret_run() {
 /// The short way for instructions that have been decoded before, without debug exceptions to look for. Comes back when there is
 /// something else to do. Gives how many it was.
 unsigned Machine::interpret_known(unsigned most) {
+    Execution x(vcpu_, *mmu_, *this);
+    DecodedInstruction* known = nullptr;
     for (unsigned done = 0; done < most;) {
-        DecodedInstruction* const known = decoded_here();
+        known = decoded_here(known);
         if (known == nullptr || (done != 0 && interpret_on_ == 0 && !known->dense && runs_natively())) return done;
         count_interpreted(known);
         const bool sensitive = known->sensitive, interrupts = (vcpu_.rflags & flag::interrupt) != 0;
         const std::uint64_t resume = vcpu_.rflags & flag::rf;
-        Execution x(known->instruction, vcpu_, *mmu_, *this);
+        x.begin(known->instruction);
         vcpu_.rflags &= ~flag::rf;
         const Step step = x.handler(x);
         ++done;
@@ -143,6 +149,7 @@ unsigned Machine::interpret_known(unsigned most) {
         if (takes_interrupt()) return done;
         // Only a sensitive instruction changes these.
         if (!sensitive) continue;
+        x.look_at_mode();
         debug_held_ = is_debug_held(interrupts);
         if (outcome_ || vcpu_.halted || !is_plain()) return done;
     }

@@ -159,7 +159,7 @@ private:
     void raise_debug_trap();
     bool is_dense_at(std::uint32_t linear);
     static bool is_dense(const CodePage& page, std::size_t offset);
-    DecodedInstruction* decoded_here();
+    DecodedInstruction* decoded_here(DecodedInstruction* before = nullptr);
     bool goes_native();
     void look_at_page(std::uint32_t page);
     DecodedInstruction* decode_here(std::uint32_t offset);
