@@ -230,7 +230,8 @@ void Mmu::control_register_loaded(unsigned number, std::uint64_t old_value) {
         }
     if (number == 3) {
         if (!vcpu_->is_paged()) return;
-        tlb_->flush_local();
+        // Parent and child after a fork have much in common, and to fill a page costs a signal.
+        tlb_->flush_local([this](std::uint32_t page, const MappedPage& here) { return leads_as_before(page, here); });
         return;
     }
     constexpr std::uint64_t kCr0 = cr0::pe | cr0::pg | cr0::wp, kCr4 = cr4::pse | cr4::pae | cr4::pge;
@@ -240,6 +241,16 @@ void Mmu::control_register_loaded(unsigned number, std::uint64_t old_value) {
     // Copies that were made before paging have no patches, and would be run from another place.
     if (number == 0 && ((old_value ^ vcpu_->cr0) & cr0::pg) != 0) code_->forget_all();
     std::fill(large_.begin(), large_.end(), false);
+}
+
+/// Whether the page would be filled with what is mapped there already, or with more rights: as if the processor had looked it up again at
+/// once. Accessed bits are set there, so it might have.
+bool Mmu::leads_as_before(std::uint32_t page, const MappedPage& here) {
+    PageTranslation now;
+    if (!peek_pages(*vcpu_, *ram_, page * kPageBytes, now) || now.frame != here.frame || now.user != here.user || now.global) return false;
+    if (here.writable && !(now.writable && now.dirty)) return false;
+    if (now.span_pages > 1) large_[page / kLargePages] = true;
+    return true;
 }
 
 void Mmu::task_switched(std::uint64_t old_cr0, std::uint64_t old_cr3) {

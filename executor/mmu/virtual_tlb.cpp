@@ -189,6 +189,10 @@ void VirtualTlb::flush_where(Listed& listed, Condition condition) {
     unmap_run(begin, last + 1);
 }
 
+void VirtualTlb::flush_local(const std::function<bool(std::uint32_t page, const MappedPage&)>& stays) {
+    flush_where(local_, [&](std::uint32_t page, std::uint32_t entry) { return !stays(page, unpack(entry)); });
+}
+
 void VirtualTlb::flush_local() {
     flush_where(local_, [](std::uint32_t, std::uint32_t) { return true; });
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "executor/cpu/memory.h"
@@ -34,11 +35,7 @@ public:
     static Result<VirtualTlb> create(const SharedPages& ram, const SharedPages& code, std::uint32_t frames);
     VirtualTlb() = default;
 
-    MappedPage find(std::uint32_t page) const {
-        const std::uint32_t entry = entries_[page];
-        return {entry >> kFrameShift, (entry & kPresent) != 0, (entry & kWritable) != 0, (entry & kExecutable) != 0,
-                (entry & kUser) != 0, (entry & kGlobal) != 0};
-    }
+    MappedPage find(std::uint32_t page) const { return unpack(entries_[page]); }
     /// As DirectPages::words; they stay where they are.
     const std::uint32_t* words() const { return entries_.data(); }
     /// Changes whenever a page comes to lead elsewhere or nowhere.
@@ -52,7 +49,8 @@ public:
     /// Unmaps executable pages that lead to the frame.
     void drop_executable(std::uint32_t frame);
     void unmap(std::uint32_t page);
-    /// Unmaps what a load of CR3 invalidates.
+    /// Unmaps what a load of CR3 invalidates; `stays` is asked of each page whether the new tables lead it to the same place in the same way.
+    void flush_local(const std::function<bool(std::uint32_t page, const MappedPage&)>& stays);
     void flush_local();
     void flush_all();
     /// Unmaps pages that are not for user code, below `end`.
@@ -74,6 +72,10 @@ private:
                                    kExecutable = 4, kUser = DirectPages::kUser, kGlobal = 16, kListedLocal = 32, kListedGlobal = 64;
     static constexpr std::uint32_t kListed = kListedLocal | kListedGlobal;
 
+    static MappedPage unpack(std::uint32_t entry) {
+        return {entry >> kFrameShift, (entry & kPresent) != 0, (entry & kWritable) != 0, (entry & kExecutable) != 0,
+                (entry & kUser) != 0, (entry & kGlobal) != 0};
+    }
     void set(std::uint32_t page, std::uint32_t entry);
     void clear(std::uint32_t page);
     void unmap_run(std::uint32_t page, std::uint32_t end);
