@@ -10,6 +10,9 @@
 namespace trapline::image {
 namespace {
 
+// The tables about code come next and add as many. Address space alone, where there are fewer.
+constexpr std::size_t kUsualTablePointers = 160u << 10;
+
 // One list of the table: entries [begin, end), in words from the table's start.
 struct List {
     std::uint64_t begin, end;
@@ -113,8 +116,7 @@ BootRelocations read_boot_relocations(const ElfWork& work) {
 bool keep_boot_relocations(ElfWork& work, BootRelocations found) {
     if (!found.note.empty()) work.image.notes.push_back(found.note);
     if (found.fact.empty()) return false;
-    // The tables add about as many.
-    work.image.pointers.reserve(work.image.pointers.size() + 2 * found.targets.size());
+    work.image.pointers.reserve(work.image.pointers.size() + found.targets.size() + kUsualTablePointers);
     for (const Place& target : found.targets) work.add_pointer(target, CodePointer::Origin::relocation);
     if (work.image.slots.empty())
         work.image.slots = std::move(found.slots);

@@ -10,6 +10,7 @@
 
 #include "image/decompress.h"
 #include "image/digest.h"
+#include "image/early_kallsyms.h"
 #include "image/pe_sections.h"
 
 namespace trapline::image {
@@ -203,7 +204,7 @@ Image open_bzimage_stub(const Layer& layer, const BzImage& header, bool kernel_6
     return image;
 }
 
-Result<Layer> open_bzimage_payload(const Layer& layer, const BzImage& header, const OpenOptions& options) {
+Result<Layer> open_bzimage_payload(const Layer& layer, const BzImage& header, const OpenOptions& options, ExpandingBytes& expanding) {
     const std::string name = layer.name + "!payload";
     if (header.payload_size == 0)
         return fail(ErrorCode::unsupported,
@@ -228,10 +229,10 @@ Result<Layer> open_bzimage_payload(const Layer& layer, const BzImage& header, co
         recorded = *ByteView(payload).get<std::uint32_t>(payload.size() - 4);
         payload = payload.first(payload.size() - 4);
     }
-    ExpandingBytes expanding;
     // Expanding takes one thread; what the bytes alone tell is found out beside it.
     std::future<std::string> sha256;
     std::future<std::shared_ptr<CodeAhead>> code_ahead;
+    std::future<std::shared_ptr<const EarlyKallsyms>> kallsyms;
     const Finisher finisher(expanding);
     sha256 = std::async(std::launch::async, [&expanding] {
         Sha256 hash;
@@ -241,6 +242,7 @@ Result<Layer> open_bzimage_payload(const Layer& layer, const BzImage& header, co
         });
         return hash.hex();
     });
+    kallsyms = std::async(std::launch::async, [&expanding] { return find_early_kallsyms(expanding); });
     if (options.decode_ahead) code_ahead = std::async(std::launch::async, [&] { return options.decode_ahead(expanding); });
     if (Status done = expand(content, payload, options.max_decompressed, name, expanding); !done) return tl::unexpected(std::move(done.error()));
     // Legacy LZ4 frames have no end marker: a lost block shows only here.
@@ -249,11 +251,13 @@ Result<Layer> open_bzimage_payload(const Layer& layer, const BzImage& header, co
                     fmt::format("payload expands to {} bytes, but {} are recorded after it", expanding.size(), recorded), name,
                     header.payload_offset);
     std::string digest = sha256.get();
+    std::shared_ptr<const EarlyKallsyms> symbols = kallsyms.get();
     std::shared_ptr<CodeAhead> ahead = code_ahead.valid() ? code_ahead.get() : nullptr;
     // Nobody follows the bytes any more.
     Layer inner = inner_layer(outer, expanding.take(), to_string(content), "payload");
     inner.sha256 = std::move(digest);
     inner.code_ahead = std::move(ahead);
+    inner.kallsyms = std::move(symbols);
     return inner;
 }
 

@@ -33,7 +33,8 @@ Image open_bzimage_setup(const Layer& layer, const BzImage& header);
 /// at 0 and runs anywhere. `kernel_64` is what the payload's ELF class says, or the header's flag.
 Image open_bzimage_stub(const Layer& layer, const BzImage& header, bool kernel_64);
 
-/// Expands the payload. Gives a layer with the bytes of the ELF and whatever the build appended to it.
-Result<Layer> open_bzimage_payload(const Layer& layer, const BzImage& header, const OpenOptions& options);
+/// Expands the payload by way of `expanding`, which is empty. Gives a layer with the bytes of the ELF and whatever the build
+/// appended to it, hashed, and with OpenOptions::decode_ahead looked at.
+Result<Layer> open_bzimage_payload(const Layer& layer, const BzImage& header, const OpenOptions& options, ExpandingBytes& expanding);
 
 }  // namespace trapline::image

@@ -13,6 +13,7 @@
 namespace trapline::image {
 
 class CodeAhead;
+struct EarlyKallsyms;
 
 /// What the opener knows how to name. The compressed ones come as the kernel's build makes them.
 enum class Content : std::uint8_t {
@@ -34,6 +35,7 @@ struct Layer {
     int depth = 0;                      ///< layers around this one
     std::string sha256;                 ///< of the bytes; empty when nobody has hashed them yet
     std::shared_ptr<CodeAhead> code_ahead;  ///< of the bytes; null when nobody has looked
+    std::shared_ptr<const EarlyKallsyms> kallsyms;  ///< in the bytes; null when nobody has looked, or there are none
 
     Bytes bytes() const { return {storage->data(), storage->size()}; }
     ByteView view() const { return ByteView(bytes()); }

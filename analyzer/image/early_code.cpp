@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "image/elf_reader.h"
+#include "image/kallsyms.h"
 
 namespace trapline::image {
 namespace {
@@ -33,7 +34,10 @@ std::optional<EarlyCode> read_early_code(Bytes head) {
     for (std::uint16_t i = 0; i < count; ++i) {
         const std::uint64_t at = table + std::uint64_t{size} * i;
         const auto flags = view.get<std::uint32_t>(at + (is_64 ? 4 : 24)).value_or(0);
-        if (view.get<std::uint32_t>(at) != elf::kPtLoad || !(flags & elf::kPfX)) continue;
+        if (view.get<std::uint32_t>(at) != elf::kPtLoad) continue;
+        const std::uint64_t address = word(at + (is_64 ? 16 : 8)), memory = word(at + (is_64 ? 40 : 20));
+        if (memory != 0 && address + memory > address) code.mapped.push_back({{address}, {address + memory}});
+        if (!(flags & elf::kPfX)) continue;
         const std::uint64_t begin = word(at + (is_64 ? 8 : 4)), length = word(at + (is_64 ? 32 : 16));
         if (length != 0 && begin + length > begin) code.ranges.push_back({begin, begin + length});
     }
@@ -41,6 +45,7 @@ std::optional<EarlyCode> read_early_code(Bytes head) {
     for (std::size_t i = 1; i < code.ranges.size(); ++i) code.ranges[i].begin = std::max(code.ranges[i].begin, code.ranges[i - 1].end);
     std::erase_if(code.ranges, [](const auto& range) { return range.begin >= range.end; });
     if (code.ranges.empty()) return std::nullopt;
+    code.mapped = merge_ranges(std::move(code.mapped));
     return code;
 }
 

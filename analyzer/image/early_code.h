@@ -16,6 +16,7 @@ struct EarlyCode {
         std::uint64_t begin = 0, end = 0;
     };
     std::vector<Range> ranges;  ///< sorted, apart from each other; the file may be shorter
+    std::vector<AddressRange> mapped;  ///< addresses of all segments, sorted and joined
 };
 
 /// Reads the program headers of an x86 ELF file from its first bytes. Nothing when they are not among them, or name no code.

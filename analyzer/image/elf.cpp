@@ -5,6 +5,8 @@
 #include <future>
 #include <algorithm>
 #include <fmt/format.h>
+#include <iterator>
+#include <utility>
 
 #include "image/digest.h"
 #include "image/sort_runs.h"
@@ -260,10 +262,16 @@ Result<Image> open_elf(const Layer& layer, const OpenOptions& options) {
         }
     if (Status done = load_symbols(work); !done) return tl::unexpected(done.error());
     if (Status done = load_relocations(work); !done) return tl::unexpected(done.error());
+    // What is said of the relocations comes before what is said of the tables; the tables are read while they are.
+    std::vector<std::string> notes = std::exchange(image.notes, {}), facts = std::exchange(image.facts, {});
+    load_kernel_tables(work);
+    std::swap(notes, image.notes);
+    std::swap(facts, image.facts);
     // Without relocations of its own or appended, a data word is the only sign of a function that nothing calls.
     const bool has_boot_relocations = keep_boot_relocations(work, boot_relocations.get());
     settle_slots(image);
-    load_kernel_tables(work);
+    std::move(notes.begin(), notes.end(), std::back_inserter(image.notes));
+    std::move(facts.begin(), facts.end(), std::back_inserter(image.facts));
     if (!image.relocatable && !has_boot_relocations) load_data_pointers(work);
     settle_pointers(image);
     image.sha256 = sha256.get();

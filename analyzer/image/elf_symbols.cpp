@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "image/early_kallsyms.h"
 #include "image/elf.h"
 #include "image/kallsyms.h"
 #include "image/sort_runs.h"
@@ -119,8 +120,14 @@ void load_kallsyms(ElfWork& work) {
     std::stable_partition(order.begin(), order.end(), [](const Section* section) { return !section->executable; });
     for (const Section* in : order) {
         const Section& section = *in;
-        auto found = find_kallsyms(section.bytes, work.elf.is_64 ? 8 : 4, mapped, why, budget);
-        if (!found) continue;
+        const EarlyKallsyms* const early = work.layer.kallsyms.get();
+        std::optional<Kallsyms> searched;
+        const Kallsyms* found = early != nullptr && early->holds_for(section, mapped) ? &early->found : nullptr;
+        if (found == nullptr) {
+            searched = find_kallsyms(section.bytes, work.elf.is_64 ? 8 : 4, mapped, why, budget);
+            if (!searched) continue;
+            found = &*searched;
+        }
         work.image.symbols.reserve(found->entries.size());
         work.image.symbol_names = found->names;
         for (const KallsymsEntry& entry : found->entries) {

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <shared_mutex>
 #include <vector>
@@ -25,6 +26,8 @@ public:
     void append(Bytes more);
     /// Says that no more will come.
     void finish();
+    /// Frees what the writer needed when this goes, not before: it takes a while, and someone waits for the bytes.
+    void keep(std::shared_ptr<const void> used) { used_ = std::move(used); }
     std::size_t size() const { return bytes_.size(); }
     /// Gives the bytes away. After finish() and when all followers are done.
     std::vector<std::uint8_t> take() { return std::move(bytes_); }
@@ -44,6 +47,7 @@ private:
     mutable std::condition_variable changed_;
     Bytes published_;
     bool finished_ = false;
+    std::shared_ptr<const void> used_;
 };
 
 /// Calls finish() when it goes out of scope.

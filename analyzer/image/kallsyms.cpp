@@ -46,6 +46,8 @@ public:
             Kallsyms found;
             if (!read_addresses(layout, found)) continue;
             if (!read_names(layout, found)) continue;
+            found.begin = std::min(found.begin, layout.count_at);
+            found.end = std::max(found.end, layout.token_index + 2 * kTokens);
             return found;
         }
         return std::nullopt;
@@ -255,6 +257,8 @@ private:
             // KALLSYMS_ABSOLUTE_PERCPU: positive values are absolute, others count down from the base.
             percpu[i] = signed_offset >= 0 ? offset : (base - 1 - static_cast<std::uint64_t>(std::int64_t{signed_offset})) & mask;
         }
+        found.begin = std::min(offsets, base_at);
+        found.end = std::max(offsets + 4 * std::uint64_t{layout.count}, base_at + word_);
         if (any_negative && take(percpu, fmt::format("offsets from {:#x} {}, per-CPU values absolute", base, where), found)) return true;
         return take(plain, fmt::format("offsets from {:#x} {}", base, where), found);
     }
@@ -263,6 +267,8 @@ private:
         if (!view_.slice(table, word_ * layout.count)) return false;
         std::vector<std::uint64_t> addresses(layout.count);
         for (std::uint32_t i = 0; i < layout.count; ++i) addresses[i] = word_at(table + word_ * i);
+        found.begin = table;
+        found.end = table + word_ * layout.count;
         return take(addresses, fmt::format("full addresses {}", where), found);
     }
 

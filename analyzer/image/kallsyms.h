@@ -24,6 +24,7 @@ struct Kallsyms {
     std::vector<KallsymsEntry> entries;  ///< in the table's order: by address
     std::shared_ptr<const std::vector<char>> names;  ///< all of them, one behind the other
     std::string layout;                  ///< which of the known layouts it was, for people
+    std::uint64_t begin = 0, end = 0;    ///< offsets in the section between which all its tables lie
 };
 
 /// Finds kallsyms in one section. Knows 32-bit markers (Linux 4.20 and later), one- and two-byte name lengths, the

@@ -110,7 +110,16 @@ private:
         }
         if (Status within = check_total(layer.name); !within) return within;
         // Nothing takes as long as expanding the payload; setup and stub are opened, and scanned by the sink, beside it.
-        std::future<Result<Layer>> expanding = std::async(std::launch::async, [&] { return open_bzimage_payload(layer, *header, options_); });
+        std::promise<Result<Layer>> payload_opened;
+        std::future<Result<Layer>> expanding = payload_opened.get_future();
+        const std::future<void> expander = std::async(std::launch::async, [&] {
+            ExpandingBytes bytes;  // goes when the payload has been handed on
+            try {
+                payload_opened.set_value(open_bzimage_payload(layer, *header, options_, bytes));
+            } catch (...) {
+                payload_opened.set_exception(std::current_exception());
+            }
+        });
         if (Status done = hand_over(open_bzimage_setup(layer, *header)); !done || stopped_) return done;
         // Without the flag, which protocol 2.12 brought, only the kernel's ELF class says how wide the stub's code is.
         bool kernel_64 = header->kernel_64;

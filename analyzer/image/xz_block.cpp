@@ -100,8 +100,9 @@ private:
 bool expand_xz_block(Bytes file, std::uint64_t limit, ExpandingBytes& out) {
     const auto placed = find_block(file);
     if (!placed || placed->uncompressed_size == 0 || placed->uncompressed_size > limit) return false;
-    BlockDecoder decoder;
-    if (!decoder.open(file, *placed, limit)) return false;
+    const auto decoder = std::make_shared<BlockDecoder>();
+    if (!decoder->open(file, *placed, limit)) return false;
+    out.keep(decoder);
     out.reserve(placed->uncompressed_size);
     std::future<std::uint32_t> sum = std::async(std::launch::async, [&out] {
         std::uint32_t crc = 0;
@@ -114,9 +115,9 @@ bool expand_xz_block(Bytes file, std::uint64_t limit, ExpandingBytes& out) {
     bool complete = false;
     {
         const Finisher finisher(out);
-        complete = decoder.run(out);
+        complete = decoder->run(out);
     }
-    return sum.get() == decoder.check() && complete;
+    return sum.get() == decoder->check() && complete;
 }
 
 }  // namespace trapline::image
