@@ -135,7 +135,12 @@ bool surely_falls_through(Bytes bytes, Mode mode) {
             default: break;
         }
         if (mode == Mode::long64 && (byte & 0xF0) == 0x40) continue;
-        return !kOneByteTransfers[byte];
+        if (!kOneByteTransfers[byte]) return true;
+        if (at + 1 == bytes.size()) return false;
+        // Two slots in which transfers are rare, told by ModRM: XBEGIN among MOV, calls and jumps among INC, DEC and PUSH.
+        if (byte == 0xC7) return bytes[at + 1] != 0xF8;
+        const int reg = bytes[at + 1] >> 3 & 7;
+        return byte == 0xFF && (reg < 2 || reg > 5);
     }
     return false;
 }

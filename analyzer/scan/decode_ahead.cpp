@@ -13,8 +13,11 @@
 namespace trapline::scan {
 namespace {
 
-/// Zeros of which there are this many are no code: segments have megabytes of them.
+/// Zeros of which there are this many are no code.
 constexpr std::size_t kZeros = 64;
+/// And behind this many the rest of a segment is data: linkers align it to pages at least. What code there is all the same is
+/// left to the sweep.
+constexpr std::size_t kZerosBeforeData = 4096;
 /// Program headers lie here in every kernel.
 constexpr std::size_t kHead = 4096;
 /// Bytes between two looks at whether the rest is there; a millisecond's work.
@@ -37,6 +40,7 @@ public:
             }
             if (end < ranges_[range_].end) return true;
             if (++range_ < ranges_.size()) at_ = std::max(at_, ranges_[range_].begin);
+            zeros_ = 0;
         }
         return false;
     }
@@ -50,9 +54,13 @@ private:
                 const Bytes next = all.subspan(at_, std::min<std::size_t>(kZeros, all.size() - at_));
                 if (std::all_of(next.begin(), next.end(), [](std::uint8_t byte) { return byte == 0; })) {
                     at_ += next.size();
-                    continue;
+                    zeros_ += next.size();
+                    if (zeros_ < kZerosBeforeData) continue;
+                    at_ = ranges_[range_].end;
+                    return;
                 }
             }
+            zeros_ = 0;
             decoder_.decode_run(all, at_, end, mode_, [&](std::size_t offset, decode::Insn insn) {
                 at_ = offset + std::max<std::size_t>(insn.length, 1);
                 if (insn.length == 0) return false;
@@ -70,6 +78,7 @@ private:
     std::shared_ptr<image::CodeAhead> result_;
     std::size_t range_ = 0;
     std::uint64_t at_;
+    std::size_t zeros_ = 0;  ///< that stand before at_
 };
 
 }  // namespace

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <span>
 
 #include <tbb/parallel_for.h>
 
@@ -14,33 +13,36 @@
 namespace trapline::scan {
 namespace {
 
-/// The places that the image names itself, in its order.
+/// The places that the image names itself, in its order: pointers, then functions.
 class Seeds {
 public:
-    Seeds(const image::Image& image, const std::vector<SectionCode>& sections, const CodePlaces& places) {
-        for (const image::CodePointer& pointer : image.pointers) {
-            const auto place = places.find_in(pointer.section, pointer.address);
-            if (!place) continue;
-            if (!is_believed(pointer.origin) && sections[place->section].map.swept_length(place->offset) == 0) {
-                refused_ += sections[place->section].map.overlaps_swept(place->offset, 1);
-                continue;
-            }
-            places_.push_back(*place);
-        }
-        for (const image::Symbol& symbol : image.symbols)
-            if (symbol.kind == image::SymbolKind::function)
-                if (const auto place = places.find_in(symbol.section, symbol.address)) places_.push_back(*place);
-    }
+    Seeds(const image::Image& image, const std::vector<SectionCode>& sections, const CodePlaces& places)
+        : image_(image), sections_(sections), places_(places) {}
 
-    /// Gives the next few places that nobody has taken; empty when all are. Threads may call it at the same time.
-    std::span<const CodePlace> take() {
+    /// Appends the next few places that nobody has taken; false when all are. Threads may call it at the same time.
+    bool take(std::vector<CodePlace>& out) {
         constexpr std::size_t kShare = 256;
-        const std::size_t begin = std::min(next_.fetch_add(kShare, std::memory_order_relaxed), places_.size());
-        return std::span(places_).subspan(begin, std::min(kShare, places_.size() - begin));
+        const std::size_t pointers = image_.pointers.size(), all = pointers + image_.symbols.size();
+        const std::size_t begin = std::min(next_.fetch_add(kShare, std::memory_order_relaxed), all), end = std::min(begin + kShare, all);
+        for (std::size_t i = begin; i < end; ++i) i < pointers ? add(image_.pointers[i], out) : add(image_.symbols[i - pointers], out);
+        return begin != end;
     }
     std::uint64_t refused() const { return refused_; }
 
 private:
+    void add(const image::CodePointer& pointer, std::vector<CodePlace>& out) {
+        const auto place = places_.find_in(pointer.section, pointer.address);
+        if (!place) return;
+        const CodeMap& map = sections_[place->section].map;
+        if (is_believed(pointer.origin) || map.swept_length(place->offset) != 0)
+            out.push_back(*place);
+        else if (map.overlaps_swept(place->offset, 1))
+            refused_.fetch_add(1, std::memory_order_relaxed);
+    }
+    void add(const image::Symbol& symbol, std::vector<CodePlace>& out) const {
+        if (symbol.kind != image::SymbolKind::function) return;
+        if (const auto place = places_.find_in(symbol.section, symbol.address)) out.push_back(*place);
+    }
     static bool is_believed(image::CodePointer::Origin origin) {
         switch (origin) {
             case image::CodePointer::Origin::entry:
@@ -54,9 +56,11 @@ private:
         return false;
     }
 
-    std::vector<CodePlace> places_;
+    const image::Image& image_;
+    const std::vector<SectionCode>& sections_;
+    const CodePlaces& places_;
     std::atomic<std::size_t> next_ = 0;
-    std::uint64_t refused_ = 0;
+    std::atomic<std::uint64_t> refused_ = 0;
 };
 
 /// One worker. Several share the sections' maps. Two that meet may both visit an instruction of the sweep, which is idle
@@ -70,8 +74,7 @@ public:
     }
 
     DescentResult run(Seeds& seeds) {
-        for (auto share = seeds.take(); !share.empty(); share = seeds.take()) {
-            worklist_.insert(worklist_.end(), share.begin(), share.end());
+        while (seeds.take(worklist_)) {
             while (!worklist_.empty()) {
                 const CodePlace place = worklist_.back();
                 worklist_.pop_back();

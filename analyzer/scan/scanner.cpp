@@ -183,6 +183,8 @@ private:
     void write_chunk(const Chunk& chunk, std::uint64_t quota, const FindingWriter& writer, ChunkResult& result) {
         const SectionCode& code = sections_[chunk.section];
         for (std::uint64_t at = chunk.begin; at < chunk.end;) {
+            // Of a thousand instructions one is flagged.
+            if (!options_.count_all && (at = code.map.next_flagged(at, chunk.end)) == chunk.end) break;
             const int length = code.map.swept_length(at);
             if (length == 0) {
                 ++at;

@@ -9,9 +9,32 @@
 
 namespace trapline::scan {
 
+namespace {
+
+// Eight cells are looked at together: there are as many cells as bytes of code.
+constexpr std::uint64_t kEach = 0x0101010101010101;
+
+}  // namespace
+
+std::uint64_t CodeMap::next_flagged(std::uint64_t begin, std::uint64_t end) const {
+    std::uint64_t at = begin;
+    while (at < end) {
+        std::uint64_t cells;
+        if (end - at >= sizeof cells) {
+            std::memcpy(&cells, cells_.get() + at, sizeof cells);
+            const std::uint64_t with_length = ((cells & kEach * kLength) + kEach * kLength) / kFlagged;  // bit 0 of each cell that has one
+            if ((cells / kFlagged & with_length & kEach) == 0) {
+                at += sizeof cells;
+                continue;
+            }
+        }
+        if (is_flagged(at)) return at;
+        ++at;
+    }
+    return end;
+}
+
 std::uint64_t CodeMap::reached_bytes() const {
-    // Eight cells at a time: there are as many cells as bytes of code.
-    constexpr std::uint64_t kEach = 0x0101010101010101;
     std::uint64_t sum = 0;
     std::size_t at = 0;
     const std::uint8_t* const first = cells_.get();

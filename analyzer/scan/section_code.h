@@ -84,6 +84,9 @@ public:
     bool is_landmark(std::uint64_t offset) const { return cell(offset) & kLandmark; }
     bool is_reached(std::uint64_t offset) const { return cell(offset) & kReached; }
 
+    /// Gives the first flagged instruction of the sweep in [begin, end); `end` when there is none.
+    std::uint64_t next_flagged(std::uint64_t begin, std::uint64_t end) const;
+
     /// Bytes of the swept instructions that are marked as reached.
     std::uint64_t reached_bytes() const;
 

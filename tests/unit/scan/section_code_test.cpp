@@ -70,3 +70,19 @@ TEST_CASE("an instruction of any length clears what was decoded ahead inside it,
         }
     }
 }
+
+TEST_CASE("the next flagged instruction is found at any distance, and filler is none", "[scan]") {
+    CodeMap map(64);
+    map.set_padding(0, 30);
+    CHECK(map.next_flagged(0, 64) == 64);
+    for (std::uint64_t at = 30; at < 63; at += 2) map.set_swept(at, CodeMap::instruction(2, false, true), 64);
+    CHECK(map.next_flagged(0, 64) == 64);
+    map.set_swept(46, CodeMap::instruction(1, true, false), 64);
+    map.set_swept(62, CodeMap::instruction(2, true, true), 64);
+    for (std::uint64_t begin = 0; begin <= 46; ++begin) CHECK(map.next_flagged(begin, 64) == 46);
+    for (std::uint64_t begin = 47; begin <= 62; ++begin) CHECK(map.next_flagged(begin, 64) == 62);
+    CHECK(map.next_flagged(63, 64) == 64);
+    CHECK(map.next_flagged(0, 46) == 46);
+    CHECK(map.next_flagged(0, 47) == 46);
+    CHECK(map.next_flagged(47, 62) == 62);
+}
