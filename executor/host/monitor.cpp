@@ -23,7 +23,6 @@
 namespace trapline::executor {
 namespace {
 
-constexpr std::uint64_t kCodeCopies = std::uint64_t{64} << 20;  // pages of guest code as they are run
 constexpr int kFailed = 4;
 
 std::int64_t clock_nanoseconds(clockid_t clock) {
@@ -135,7 +134,7 @@ Ended describe(Machine& machine, const RunOutcome& outcome) {
 }
 
 std::string run_machine(const RunRequest& request, const MonitorChannels& channels, const SharedPages& ram, const decode::InstructionDecoder& decoder, const SiteForms& forms) {
-    auto copies = SharedPages::create("trapline-code", kCodeCopies);
+    auto copies = SharedPages::create("trapline-code", ram.size());
     if (!copies) return render_message(copies.error());
     SerialOutput serial(*channels.signals);
     MachineOptions options;

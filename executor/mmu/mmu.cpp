@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::uint32_t kLargePages = 1024;   // small pages in 4 MiB
 constexpr std::uint32_t kAround = 4;          // pages that one fault fills where their entries are ready
+constexpr std::uint32_t kCodeAround = 256;    // pages of user code on each side
 
 /// The first page that the host lets this process map (vm.mmap_min_addr, unless it has the privilege).
 std::uint32_t first_mappable_page() {
@@ -69,14 +70,21 @@ Fill Mmu::fill_page(std::uint32_t linear, bool write, bool fetch, std::uint32_t 
             CodeNeighbours around{.user = vcpu_->cpl == 3};
             if (const std::uint8_t* before = neighbour(page - 1)) around.before = {before, kPageBytes};
             if (const std::uint8_t* after = neighbour(page + 1)) around.after = {after, kPageBytes};
-            code = code_->prepare(frame, page, entry_offset(page, instruction), around, overlays);
+            const std::uint32_t entry = entry_offset(page, instruction);
+            code = code_->prepare(frame, page, entry, around, overlays);
+            if (code == nullptr) {
+                tlb_->flush_all();
+                code_->forget_all();
+                code = code_->prepare(frame, page, entry, around, overlays);
+            }
             if (code == nullptr) return Fill::exhausted;
             if (code->has_overlays) (to.user ? shared_overlays_ : kernel_overlays_).push_back(frame);
         }
         in_place_ = in_place_ && code->is_plain();
         to.writable = false;
         to.executable = true;
-        return tlb_->map(page + execution_offset() / kPageBytes, 1, to, code->copy) ? Fill::mapped : Fill::exhausted;
+        if (vcpu_->cpl == 3 && execution_offset() == 0 && map_code_around(page, to)) return Fill::mapped;
+        return tlb_->map(page + execution_offset() / kPageBytes, 1, to) ? Fill::mapped : Fill::exhausted;
     }
     if (code != nullptr && write) {
         // Code that writes to its own page would be scanned again after each of its writes and never get further.
@@ -124,6 +132,23 @@ bool Mmu::map_around(std::uint32_t page, const PageTranslation& translation, Map
     }
     finish();
     return done;
+}
+
+/// Maps a page of user code with what lies on both sides of it in RAM as well and has been run before: a program that gets its turn again
+/// goes on there. One mapping whatever its length. False when nothing was mapped.
+bool Mmu::map_code_around(std::uint32_t page, MappedPage to) {
+    const auto joins = [&](std::uint32_t at) {
+        const std::uint32_t frame = to.frame + (at - page);
+        PageTranslation next;
+        if (tlb_->find(at).present || !peek_pages(*vcpu_, *ram_, at * kPageBytes, next) || next.frame != frame || next.user != to.user || next.global != to.global || !can_map(at, frame)) return false;
+        const CodePage* const code = code_->find(frame);
+        return code != nullptr && !code->has_overlays;
+    };
+    std::uint32_t first = page, end = page + 1;
+    while (first != 0 && page - first < kCodeAround && joins(first - 1)) --first;
+    while (end < VirtualTlb::kPages && end - page < kCodeAround && joins(end)) ++end;
+    to.frame -= page - first;
+    return tlb_->map(first, end - first, to);
 }
 
 void Mmu::forget_code(std::uint32_t frame) {

@@ -60,11 +60,11 @@ void VirtualTlb::clear(std::uint32_t page) {
     entries_[page] = entry & kListed;
 }
 
-bool VirtualTlb::map(std::uint32_t page, std::uint32_t count, MappedPage to, std::uint32_t code_page) {
+bool VirtualTlb::map(std::uint32_t page, std::uint32_t count, MappedPage to) {
     const bool copied = to.executable && !to.writable;
     const SharedPages& file = copied ? *code_ : *ram_;
     const int access = PROT_READ | (to.executable ? PROT_EXEC : 0) | (to.writable ? PROT_WRITE : 0);
-    const std::uint64_t offset = std::uint64_t{copied ? code_page : to.frame} * kPageBytes;
+    const std::uint64_t offset = std::uint64_t{to.frame} * kPageBytes;
     ++counts_.maps;
     const auto done = [&] {
         return mmap(linear_address(page), std::size_t{count} * kPageBytes, access, MAP_SHARED | MAP_FIXED, file.descriptor(), static_cast<off_t>(offset)) != MAP_FAILED;
@@ -128,7 +128,7 @@ std::uint32_t VirtualTlb::count_mappings() const {
     constexpr std::uint32_t kHow = kPresent | kWritable | kExecutable;
     std::uint32_t count = 0, before = 0;
     for (const std::uint32_t entry : entries_) {
-        const bool continues = (before & kPresent) != 0 && ((entry ^ before) & kHow) == 0 && entry >> kFrameShift == (before >> kFrameShift) + 1 && (entry & kHow) != (kPresent | kExecutable);
+        const bool continues = (before & kPresent) != 0 && ((entry ^ before) & kHow) == 0 && entry >> kFrameShift == (before >> kFrameShift) + 1;
         if ((entry & kPresent) != 0 && !continues) ++count;
         before = entry;
     }

@@ -40,10 +40,10 @@ public:
     const std::uint32_t* words() const { return entries_.data(); }
     /// Changes whenever a page comes to lead elsewhere or nowhere.
     std::uint64_t changes() const { return changes_; }
-    /// Maps `count` pages from `page` on to frames from `frame` on, all alike; what was mapped there is replaced. An executable page
-    /// comes from the code file at `code_page`, unless it is writable too: then from RAM. Where the host takes no more mappings
+    /// Maps `count` pages from `page` on to frames from `frame` on, all alike; what was mapped there is replaced. Executable pages
+    /// come from the file of copies, at the same place, unless they are writable too: then from RAM. Where the host takes no more mappings
     /// (vm.max_map_count) everything else is unmapped first. False when it refuses even then.
-    bool map(std::uint32_t page, std::uint32_t count, MappedPage to, std::uint32_t code_page = 0);
+    bool map(std::uint32_t page, std::uint32_t count, MappedPage to);
     /// Takes write access from every page that leads to the frame, executable ones stay as they are.
     void write_protect_frame(std::uint32_t frame);
     /// Unmaps executable pages that lead to the frame.
@@ -63,7 +63,7 @@ public:
     /// The first page from which on supervisor pages are mapped; kPages without any. Only flushes raise it.
     std::uint32_t first_supervisor_page() const { return local_.first_supervisor < global_.first_supervisor ? local_.first_supervisor : global_.first_supervisor; }
     const MappingCounts& counts() const { return counts_; }
-    /// Counts the host's mappings that hold guest pages now, at most: runs of pages mapped alike, copies of code one by one. Looks
+    /// Counts the host's mappings that hold guest pages now, at most: runs of pages mapped alike. Looks
     /// at every page: some milliseconds.
     std::uint32_t count_mappings() const;
 

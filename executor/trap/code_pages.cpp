@@ -17,18 +17,17 @@ constexpr std::size_t kRunIn = 64;         // bytes before the page from which d
 }  // namespace
 
 CodePages::CodePages(const decode::InstructionDecoder& decoder, const SiteForms& forms, const SharedPages& ram, const SharedPages& copies, bool all_sites)
-    : decoder_(&decoder), forms_(&forms), ram_(&ram), copies_(&copies), all_sites_(all_sites), pages_(ram.pages()) {}
+    : decoder_(&decoder), forms_(&forms), ram_(&ram), copies_(&copies), all_sites_(all_sites), pages_(ram.pages()), touched_(ram.pages()) {}
 
 void CodePages::forget(std::uint32_t frame) {
     if (pages_[frame] == nullptr) return;
     ++changes_;
-    free_copies_.push_back(pages_[frame]->copy);
     pages_[frame].reset();
     fpu_frames_.erase(frame);
 }
 
 void CodePages::set_fpu_breakpoints(CodePage& page) {
-    std::uint8_t* const copy = copies_->page(page.copy);
+    std::uint8_t* const copy = copies_->page(page.frame);
     const std::uint8_t* const original = ram_->page(page.frame);
     for (const FpuSite& site : page.fpu_sites) {
         const bool stops = traps(site.trap);
@@ -54,25 +53,25 @@ std::vector<std::uint32_t> CodePages::set_cr0(std::uint64_t cr0) {
 
 void CodePages::forget_all() {
     for (std::uint32_t frame = 0; frame < pages_.size(); ++frame) forget(frame);
+    copies_->release();
+    touched_.assign(touched_.size(), false);
+    touched_count_ = 0;
 }
 
 const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_page, std::uint32_t entry, const CodeNeighbours& neighbours,
                                    std::span<const CodeOverlay* const> overlays) {
     forget(frame);
     auto page = std::make_unique<CodePage>();
-    if (!free_copies_.empty()) {
-        page->copy = free_copies_.back();
-        free_copies_.pop_back();
-    } else if (used_copies_ < copies_->pages()) {
-        page->copy = used_copies_++;
-    } else {
-        return nullptr;
+    if (!touched_[frame]) {
+        if (touched_count_ == kMostCopies) return nullptr;
+        touched_[frame] = true;
+        ++touched_count_;
     }
     ++scans_;
     if (!neighbours.user) restore_copied(frame);
     page->frame = frame;
     page->linear_page = linear_page;
-    std::uint8_t* const copy = copies_->page(page->copy);
+    std::uint8_t* const copy = copies_->page(frame);
     const std::uint8_t* const original = ram_->page(frame);
     std::memcpy(copy, original, kPageBytes);
 
@@ -160,7 +159,7 @@ DecodedPage& CodePages::decoded(const CodePage& page) {
 
 void CodePages::put_user_calls(CodePage& page, const FoundCode& found) {
     constexpr std::uint8_t kFarCall = 0x9A, kWideCode = 0x33;
-    std::uint8_t* const copy = copies_->page(page.copy);
+    std::uint8_t* const copy = copies_->page(page.frame);
     for (const std::uint16_t begin : find_call_windows(found, std::span(ram_->page(page.frame), kPageBytes))) {
         copy[begin] = kFarCall;
         std::memcpy(copy + begin + 1, &user_gate_, sizeof user_gate_);

@@ -40,7 +40,6 @@ struct FpuSite {
 struct CodePage {
     std::uint32_t frame = 0;             ///< of RAM: where the original is
     std::uint32_t linear_page = 0;       ///< where it was first run; overlays hold only there
-    std::uint32_t copy = 0;              ///< page number in the file of copies
     bool has_overlays = false;
     std::bitset<kPageBytes> breakpoints; ///< an INT3 of ours stands here
     std::bitset<kPageBytes> sites;       ///< an instruction that traps or has become a breakpoint begins here
@@ -63,6 +62,7 @@ struct CodeNeighbours {
 class CodePages {
 public:
     /// `all_sites`: privileged instructions become breakpoints too.
+    /// `copies` is as large as `ram`: a frame's copy stands where the frame does, so that what is contiguous in RAM can be mapped at once.
     CodePages(const decode::InstructionDecoder& decoder, const SiteForms& forms, const SharedPages& ram, const SharedPages& copies, bool all_sites);
 
     /// Linear ranges that are code and nothing else, as the headers of the guest's image say.
@@ -75,13 +75,14 @@ public:
     /// Changes whenever a page is prepared or forgotten.
     std::uint64_t changes() const { return changes_; }
     /// Makes the copy of a frame's code for execution at `linear_page`, where an instruction begins at offset `entry`. The
-    /// overlays win over breakpoints. Null when all pages for copies are taken: forget some.
+    /// overlays win over breakpoints. Null when copies take kMostCopies pages of the host's memory: forget all.
+    static constexpr std::uint32_t kMostCopies = (64u << 20) / kPageBytes;
     const CodePage* prepare(std::uint32_t frame, std::uint32_t linear_page, std::uint32_t entry, const CodeNeighbours& neighbours,
                             std::span<const CodeOverlay* const> overlays);
     /// The bytes as the guest has them.
     const std::uint8_t* original_of(const CodePage& page) const { return ram_->page(page.frame); }
     /// The bytes as they are run.
-    const std::uint8_t* copy_of(const CodePage& page) const { return copies_->page(page.copy); }
+    const std::uint8_t* copy_of(const CodePage& page) const { return copies_->page(page.frame); }
     /// System calls of user code become far calls to this address of 64-bit code (MonitorArea::user_gate); 0: breakpoints.
     void set_user_gate(std::uint32_t address) { user_gate_ = address; }
     /// Length of the instruction at the start of the bytes, 0 when there is none.
@@ -94,6 +95,7 @@ public:
     bool restore_copied(std::uint32_t frame) { return copied_.restore(frame, std::span<std::uint8_t, kPageBytes>(ram_->page(frame), kPageBytes)); }
     /// Forgets a frame's code; what is still mapped of it the caller has unmapped.
     void forget(std::uint32_t frame);
+    /// Forgets all and gives the copies' memory back; nothing of them is mapped.
     void forget_all();
     /// Pages of code scanned so far.
     std::uint64_t scans() const { return scans_; }
@@ -115,8 +117,8 @@ private:
     CopiedCode copied_;
     std::vector<AddressRange> text_;
     std::vector<std::unique_ptr<CodePage>> pages_;  ///< by frame
-    std::vector<std::uint32_t> free_copies_;
-    std::uint32_t used_copies_ = 0;
+    std::vector<bool> touched_;                     ///< by frame: its copy takes memory
+    std::uint32_t touched_count_ = 0;
     std::uint64_t scans_ = 0, changes_ = 0;
     std::vector<std::uint32_t> decoded_frames_;     ///< frames whose pages may have decoded instructions
 };

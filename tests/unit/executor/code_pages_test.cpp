@@ -41,7 +41,7 @@ struct Pages {
         REQUIRE(page != nullptr);
         return *page;
     }
-    std::uint8_t copied(const CodePage& page, unsigned at) const { return copies.page(page.copy)[at]; }
+    std::uint8_t copied(const CodePage& page, unsigned at) const { return copies.page(page.frame)[at]; }
 };
 
 constexpr std::uint64_t kCr0 = cr0::pe | cr0::ne;
@@ -110,11 +110,11 @@ TEST_CASE("a page that is prepared while TS is set has its breakpoints at once",
     CHECK(pages.code->set_cr0(kCr0).empty());
     CHECK(page.breakpoints.none());
     CHECK(page.sites.count() == 1);
-    CHECK(std::memcmp(pages.copies.page(page.copy), pages.ram.page(2), kPageBytes) == 0);
+    CHECK(std::memcmp(pages.copies.page(page.frame), pages.ram.page(2), kPageBytes) == 0);
     // A page that was forgotten takes no part.
     pages.code->forget(2);
     CHECK(pages.code->set_cr0(kCr0 | cr0::em).empty());
-    CHECK(std::memcmp(pages.copies.page(0), pages.ram.page(2), kPageBytes) == 0);
+    CHECK(std::memcmp(pages.copies.page(2), pages.ram.page(2), kPageBytes) == 0);
 }
 
 TEST_CASE("a patch that moves an x87 instruction is left out while it traps", "[code_pages]") {
@@ -175,6 +175,29 @@ TEST_CASE("a springboard that moves an x87 instruction is left out while it trap
     CHECK_FALSE(pages.prepare(0, overlays).has_overlays);
     CHECK(pages.code->set_cr0(kCr0) == std::vector<std::uint32_t>{0});
     CHECK(pages.prepare(0, overlays).has_overlays);
+}
+
+TEST_CASE("copies of code take no more of the host's memory than they may", "[code_pages]") {
+    decode::InstructionDecoder decoder{database(), profile()};
+    SiteForms forms{database(), profile()};
+    constexpr std::uint64_t kBytes = (std::uint64_t{CodePages::kMostCopies} + 2) * kPageBytes;
+    auto ram = SharedPages::create("ram", kBytes), copies = SharedPages::create("copies", kBytes);
+    REQUIRE(ram.has_value());
+    REQUIRE(copies.has_value());
+    CodePages code(decoder, forms, *ram, *copies, false);
+    ram->page(0)[0] = 0xFA;  // cli
+    const auto prepare = [&](std::uint32_t frame) { return code.prepare(frame, 0x1000 + frame, 0, {.before = {}, .after = {}}, {}); };
+    for (std::uint32_t frame = 0; frame < CodePages::kMostCopies; ++frame) REQUIRE(prepare(frame) != nullptr);
+    CHECK(prepare(CodePages::kMostCopies) == nullptr);
+    // One that has been there takes nothing more, forgotten or not.
+    code.forget(5);
+    CHECK(prepare(5) != nullptr);
+    code.forget_all();
+    CHECK(code.find(0) == nullptr);
+    CHECK(copies->page(0)[0] == 0);
+    CHECK(prepare(CodePages::kMostCopies) != nullptr);
+    REQUIRE(prepare(0) != nullptr);
+    CHECK(code.copy_of(*code.find(0))[0] == 0xFA);
 }
 
 TEST_CASE("decoded instructions go with the page's bytes", "[code_pages]") {

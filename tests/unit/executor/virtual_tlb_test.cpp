@@ -126,4 +126,31 @@ TEST_CASE("many pages of one frame are unmapped in no time", "[virtual_tlb]") {
     CHECK_FALSE(t.tlb->find(kFirst + kAliases / 2).present);
 }
 
+TEST_CASE("a load of CR3 unmaps what leads elsewhere now, and nothing else", "[virtual_tlb]") {
+    Tlb t;
+    if (!t.tlb) return;
+    Probe probe;
+    for (std::uint32_t i = 0; i < 8; ++i) REQUIRE(t.map_alone(i));
+    REQUIRE(t.tlb->map(kFirst + 20, 1, {.frame = 3, .present = true, .global = true}));
+    const std::uint64_t before = t.tlb->changes();
+    t.tlb->flush_local([](std::uint32_t page, const MappedPage& here) {
+        CHECK(here.present);
+        CHECK(here.writable);
+        CHECK(here.frame == (page - kFirst) * 5 % 64);
+        return page % 2 == 0;
+    });
+    for (std::uint32_t i = 0; i < 8; ++i) {
+        CHECK(t.tlb->find(kFirst + i).present == (i % 2 == 0));
+        CHECK(probe.is_readable(kFirst + i) == (i % 2 == 0));
+    }
+    CHECK(t.tlb->find(kFirst + 20).present);
+    CHECK(t.tlb->changes() != before);
+    // What stayed is still known to go the next time, and to lead to its frame.
+    t.tlb->write_protect_frame(0);
+    CHECK_FALSE(probe.is_writable(kFirst));
+    t.tlb->flush_local();
+    for (std::uint32_t i = 0; i < 8; ++i) CHECK_FALSE(probe.is_readable(kFirst + i));
+    CHECK(probe.is_readable(kFirst + 20));
+}
+
 #endif
