@@ -256,7 +256,23 @@ void Mmu::control_register_loaded(unsigned number, std::uint64_t old_value) {
     if (number == 3) {
         if (!vcpu_->is_paged()) return;
         // Parent and child after a fork have much in common, and to fill a page costs a signal.
-        tlb_->flush_local([this](std::uint32_t page, const MappedPage& here) { return leads_as_before(page, here); });
+        PageTranslation large;
+        std::uint32_t large_page = VirtualTlb::kPages;
+        tlb_->flush_local([&](std::uint32_t page, const MappedPage& here) {
+            PageTranslation now;
+            // The pages of a large one come one after the other: its entry is read once.
+            if (large_page != VirtualTlb::kPages && page / large.span_pages == large_page / large.span_pages) {
+                now = large;
+                now.frame += std::uint64_t{page} - large_page;
+            } else if (!peek_pages(*vcpu_, *ram_, page * kPageBytes, now)) {
+                return false;
+            }
+            if (now.span_pages > 1) {
+                large = now;
+                large_page = page;
+            }
+            return leads_as_before(page, here, now);
+        });
         return;
     }
     constexpr std::uint64_t kCr0 = cr0::pe | cr0::pg | cr0::wp, kCr4 = cr4::pse | cr4::pae | cr4::pge;
@@ -270,9 +286,8 @@ void Mmu::control_register_loaded(unsigned number, std::uint64_t old_value) {
 
 /// Whether the page would be filled with what is mapped there already, or with more rights: as if the processor had looked it up again at
 /// once. Accessed bits are set there, so it might have.
-bool Mmu::leads_as_before(std::uint32_t page, const MappedPage& here) {
-    PageTranslation now;
-    if (!peek_pages(*vcpu_, *ram_, page * kPageBytes, now) || now.frame != here.frame || now.user != here.user || now.global) return false;
+bool Mmu::leads_as_before(std::uint32_t page, const MappedPage& here, const PageTranslation& now) {
+    if (now.frame != here.frame || now.user != here.user || now.global) return false;
     if (here.writable && !(now.writable && now.dirty)) return false;
     if (now.span_pages > 1) large_[page / kLargePages] = true;
     return true;

@@ -100,7 +100,7 @@ private:
     };
     MaybeFault locate(std::uint32_t linear, PageAccess access, Place& place);
     Fill fill_page(std::uint32_t linear, bool write, bool fetch, std::uint32_t instruction, Fault& fault);
-    bool leads_as_before(std::uint32_t page, const MappedPage& here);
+    bool leads_as_before(std::uint32_t page, const MappedPage& here, const PageTranslation& now);
     bool map_code_around(std::uint32_t page, MappedPage to);
     bool map_around(std::uint32_t page, const PageTranslation& translation, MappedPage to);
     std::uint32_t entry_offset(std::uint32_t page, std::uint32_t instruction);
