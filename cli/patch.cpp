@@ -5,8 +5,8 @@
 
 #include "cli/command.h"
 #include "cli/input_file.h"
+#include "cli/plan_file.h"
 #include "patch/rewrite.h"
-#include "reports/plan_json.h"
 
 namespace trapline::cli {
 
@@ -28,9 +28,7 @@ Result<patch::Rewritten> make(const Options& options) {
     const auto image = read_input_file(options.image, kLargestFile);
     if (!image) return tl::unexpected(image.error());
     if (options.undo) return patch::undo_image(as_bytes(*image), options.image);
-    const auto text = read_input_file(options.plan);
-    if (!text) return tl::unexpected(text.error());
-    const auto plan = reports::parse_plan_json(*text, options.plan);
+    const auto plan = read_plan_document(options.plan);
     if (!plan) return tl::unexpected(plan.error());
     return patch::rewrite_image(as_bytes(*image), *plan, options.image);
 }

@@ -11,28 +11,21 @@
 #include <filesystem>
 #include <optional>
 
-#include "cli/input_file.h"
+#include "cli/plan_file.h"
 #include "cli/scan_images.h"
 #include "patch/embedded_plan.h"
-#include "reports/plan_json.h"
 
 namespace trapline::cli {
 
 Result<PlanDocument> read_plan(const std::string& path, const GuestFiles& files, bool whole) {
-    const auto text = read_input_file(path);
-    if (!text) return tl::unexpected(text.error());
-    const Bytes bytes(reinterpret_cast<const std::uint8_t*>(text->data()), text->size());
-    const bool packed = patch::is_embedded_plan(bytes);
-    if (packed && whole)
-        return fail(ErrorCode::unsupported, "found a packed plan, expected the document (trapline plan --format json): only that has room for what a run adds", path);
-    auto plan = packed ? patch::decode_embedded_plan(bytes, path) : reports::parse_plan_json(*text, path);
+    auto plan = whole ? read_plan_document(path) : read_any_plan(path);
     if (!plan) return plan;
     // A bzImage is known as it is, by its boot code's parts; to unpack it for the kernel's hash takes longer than to read a plan.
     const std::string file = sha256_of(files);
     if (plan->sha256 == file || std::any_of(plan->parts.begin(), plan->parts.end(), [&](const PlanImage& part) { return part.sha256 == file; })) return plan;
     const std::string sha256 = find_parts(files, true).sha256;
     if (plan->sha256 != sha256)
-        return fail(ErrorCode::inconsistent, fmt::format("found a plan of the image with sha256 {}, expected {} (the image's own): plan this image", plan->sha256, sha256), path);
+        return fail(ErrorCode::refused, fmt::format("found a plan of the image with sha256 {}, expected {} (the image's own): plan this image", plan->sha256, sha256), path);
     return plan;
 }
 
@@ -63,7 +56,7 @@ namespace {
 Result<PlanDocument> take_embedded_plan(const GuestFiles& files) {
     auto plan = patch::decode_embedded_plan(files.plan, files.name);
     if (plan && plan->sha256 != sha256_of(files))
-        return fail(ErrorCode::inconsistent, fmt::format("{}: found the plan of an image with sha256 {}, expected {}: patch the image again", patch::kPlanSection, plan->sha256, sha256_of(files)), files.name);
+        return fail(ErrorCode::refused, fmt::format("{}: found the plan of an image with sha256 {}, expected {}: patch the image again", patch::kPlanSection, plan->sha256, sha256_of(files)), files.name);
     return plan;
 }
 

@@ -9,7 +9,7 @@
 
 namespace trapline::cli {
 
-/// Reads the plan at `path`, a document or packed, and holds it against the image: `inconsistent` for one of another image, else as
+/// Reads the plan at `path`, a document or packed, and holds it against the image: `refused` for one of another image, else as
 /// reports::parse_plan_json and patch::decode_embedded_plan. Of a packed one, members that no VMM needs are empty; with `whole` it is refused.
 Result<PlanDocument> read_plan(const std::string& path, const GuestFiles& files, bool whole = false);
 /// Makes a plan of the image. Starts threads.

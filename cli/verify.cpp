@@ -6,10 +6,9 @@
 #include <algorithm>
 
 #include "cli/command.h"
-#include "cli/input_file.h"
+#include "cli/plan_file.h"
 #include "image/image.h"
 #include "patch/proof/verify.h"
-#include "reports/plan_json.h"
 #include "reports/technique_table.h"
 #include "reports/verify_json.h"
 #include "scan/scanner.h"
@@ -92,9 +91,7 @@ int run(const Options& options, const GlobalOptions& global) {
         print_error(error);
         return exit_code(error);
     };
-    const auto text = read_input_file(options.plan);
-    if (!text) return refuse(text.error());
-    const auto plan = reports::parse_plan_json(*text, options.plan);
+    const auto plan = read_plan_document(options.plan);
     if (!plan) return refuse(plan.error());
     const isa::Abi* const abi = loaded->database.find_abi(plan->abi);
     if (abi == nullptr) return refuse(Error{ErrorCode::inconsistent, fmt::format("found interface \"{}\", expected one that the database has", plan->abi), options.plan, std::nullopt, {}});
