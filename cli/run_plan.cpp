@@ -65,10 +65,12 @@ Result<PlanDocument> take_embedded_plan(const GuestFiles& files) {
 executor::MakePlan plan_maker(const std::string& path, const GuestFiles& files, const GlobalOptions& global) {
     return [path, &files, &global]() -> Result<std::vector<std::uint8_t>> {
         const auto plan = !path.empty() ? read_plan(path, files) : !files.plan.empty() ? take_embedded_plan(files) : make_plan(files, global);
-        if (!plan) return tl::unexpected(plan.error());
-        const auto patches = executor::PlanPatches::create(*plan);
-        if (!patches) return tl::unexpected(patches.error());
-        return patches->encode();
+        const auto patches = plan ? executor::PlanPatches::create(*plan) : tl::unexpected(plan.error());
+        if (patches) return patches->encode();
+        // In a run it is the monitor that contradicts itself; a plan that does is bad input.
+        Error error = patches.error();
+        if (error.code == ErrorCode::inconsistent) error.code = ErrorCode::refused;
+        return tl::unexpected(std::move(error));
     };
 }
 
