@@ -18,7 +18,7 @@ enum class Access : std::uint8_t { read, write };
 /// The functions that may fail give false, with `fault` set; a handler then returns Step::fault.
 class Execution : public Instruction {
 public:
-    Execution(Vcpu& vcpu_in, LinearMemory& memory_in, Platform& platform_in) : vcpu(vcpu_in), memory(memory_in), platform(platform_in) { look_at_mode(); }
+    Execution(Vcpu& vcpu_in, LinearMemory& memory_in, Platform& platform_in) : vcpu(vcpu_in), memory(memory_in), platform(platform_in) {}
     Execution(const Instruction& instruction, Vcpu& vcpu_in, LinearMemory& memory_in, Platform& platform_in) : Execution(vcpu_in, memory_in, platform_in) {
         begin(instruction);
     }
@@ -30,18 +30,15 @@ public:
         next = start + instruction.length;
         software_vector.reset();
         shadow = again = false;
+        privilege = vcpu.cpl == 3 ? Privilege::user : Privilege::supervisor;
+        checks_rights = !vcpu.has_real_segments();
+        checks_alignment = vcpu.cpl == 3 && (vcpu.rflags & flag::ac) != 0 && (vcpu.cr0 & cr0::am) != 0;
         // Of `instruction`, not of the copy, whose bytes are still on their way to memory.
         offset = instruction.displacement;
         if (!instruction.is_memory) return;
         if (instruction.base != kNoRegister) offset += vcpu.reg32(instruction.base);
         if (instruction.index != kNoRegister) offset += vcpu.reg32(instruction.index) << instruction.scale;
         offset &= instruction.address_mask();
-    }
-    /// To be called when CPL, CR0, EFLAGS.AC or VM may have changed: behind a sensitive instruction.
-    void look_at_mode() {
-        privilege = vcpu.cpl == 3 ? Privilege::user : Privilege::supervisor;
-        checks_rights = !vcpu.has_real_segments();
-        checks_alignment = vcpu.cpl == 3 && (vcpu.rflags & flag::ac) != 0 && (vcpu.cr0 & cr0::am) != 0;
     }
 
     Vcpu& vcpu;

@@ -167,7 +167,6 @@ Status confine_calls(const KeptDescriptors& kept) {
         // The allocator's.
         {SYS_brk, {}},
         {SYS_madvise, {{2, MADV_DONTNEED}}},
-        {SYS_madvise, {{2, MADV_REMOVE}}},
         {SYS_mremap, {{3, MREMAP_MAYMOVE}}},
         {SYS_mmap, {{2, 0, PROT_EXEC}, {3, MAP_PRIVATE | MAP_ANONYMOUS, ~std::uint64_t{MAP_NORESERVE}}}},
         // One page of RAM that is run and written at once: for an instruction that only the processor knows and that stores to its own page.

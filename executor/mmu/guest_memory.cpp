@@ -22,8 +22,6 @@ Result<SharedPages> SharedPages::create(const char* name, std::uint64_t bytes) {
     return pages;
 }
 
-void SharedPages::release() const { (void)madvise(data_, size_, MADV_REMOVE); }
-
 SharedPages& SharedPages::operator=(SharedPages&& other) noexcept {
     std::swap(descriptor_, other.descriptor_);
     std::swap(data_, other.data_);

@@ -27,8 +27,6 @@ public:
     std::uint8_t* data() const { return data_; }
     std::uint64_t size() const { return size_; }
     std::uint32_t pages() const { return static_cast<std::uint32_t>(size_ / kPageBytes); }
-    /// Gives the memory back to the host; all pages are zero then, wherever they are mapped. Where the host refuses they stay.
-    void release() const;
     std::uint8_t* page(std::uint32_t number) const { return data_ + std::uint64_t{number} * kPageBytes; }
 
 private:

@@ -70,14 +70,7 @@ Fill Mmu::fill_page(std::uint32_t linear, bool write, bool fetch, std::uint32_t 
             CodeNeighbours around{.user = vcpu_->cpl == 3};
             if (const std::uint8_t* before = neighbour(page - 1)) around.before = {before, kPageBytes};
             if (const std::uint8_t* after = neighbour(page + 1)) around.after = {after, kPageBytes};
-            const std::uint32_t entry = entry_offset(page, instruction);
-            code = code_->prepare(frame, page, entry, around, overlays);
-            if (code == nullptr) {
-                tlb_->flush_all();
-                code_->forget_all();
-                code = code_->prepare(frame, page, entry, around, overlays);
-            }
-            if (code == nullptr) return Fill::exhausted;
+            code = &code_->prepare(frame, page, entry_offset(page, instruction), around, overlays);
             if (code->has_overlays) (to.user ? shared_overlays_ : kernel_overlays_).push_back(frame);
         }
         in_place_ = in_place_ && code->is_plain();

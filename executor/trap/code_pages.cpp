@@ -17,7 +17,7 @@ constexpr std::size_t kRunIn = 64;         // bytes before the page from which d
 }  // namespace
 
 CodePages::CodePages(const decode::InstructionDecoder& decoder, const SiteForms& forms, const SharedPages& ram, const SharedPages& copies, bool all_sites)
-    : decoder_(&decoder), forms_(&forms), ram_(&ram), copies_(&copies), all_sites_(all_sites), pages_(ram.pages()), touched_(ram.pages()) {}
+    : decoder_(&decoder), forms_(&forms), ram_(&ram), copies_(&copies), all_sites_(all_sites), pages_(ram.pages()) {}
 
 void CodePages::forget(std::uint32_t frame) {
     if (pages_[frame] == nullptr) return;
@@ -53,20 +53,12 @@ std::vector<std::uint32_t> CodePages::set_cr0(std::uint64_t cr0) {
 
 void CodePages::forget_all() {
     for (std::uint32_t frame = 0; frame < pages_.size(); ++frame) forget(frame);
-    copies_->release();
-    touched_.assign(touched_.size(), false);
-    touched_count_ = 0;
 }
 
-const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_page, std::uint32_t entry, const CodeNeighbours& neighbours,
+const CodePage& CodePages::prepare(std::uint32_t frame, std::uint32_t linear_page, std::uint32_t entry, const CodeNeighbours& neighbours,
                                    std::span<const CodeOverlay* const> overlays) {
     forget(frame);
     auto page = std::make_unique<CodePage>();
-    if (!touched_[frame]) {
-        if (touched_count_ == kMostCopies) return nullptr;
-        touched_[frame] = true;
-        ++touched_count_;
-    }
     ++scans_;
     if (!neighbours.user) restore_copied(frame);
     page->frame = frame;
@@ -139,7 +131,7 @@ const CodePage* CodePages::prepare(std::uint32_t frame, std::uint32_t linear_pag
     if (!neighbours.user) copied_.note(frame, std::span<const std::uint8_t, kPageBytes>(copy, kPageBytes), std::span<const std::uint8_t, kPageBytes>(original, kPageBytes));
     pages_[frame] = std::move(page);
     ++changes_;
-    return pages_[frame].get();
+    return *pages_[frame];
 }
 
 DecodedPage& CodePages::decoded(const CodePage& page) {

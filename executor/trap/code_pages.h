@@ -63,6 +63,7 @@ class CodePages {
 public:
     /// `all_sites`: privileged instructions become breakpoints too.
     /// `copies` is as large as `ram`: a frame's copy stands where the frame does, so that what is contiguous in RAM can be mapped at once.
+    /// It takes the host's memory for frames that have been run.
     CodePages(const decode::InstructionDecoder& decoder, const SiteForms& forms, const SharedPages& ram, const SharedPages& copies, bool all_sites);
 
     /// Linear ranges that are code and nothing else, as the headers of the guest's image say.
@@ -75,9 +76,8 @@ public:
     /// Changes whenever a page is prepared or forgotten.
     std::uint64_t changes() const { return changes_; }
     /// Makes the copy of a frame's code for execution at `linear_page`, where an instruction begins at offset `entry`. The
-    /// overlays win over breakpoints. Null when copies take kMostCopies pages of the host's memory: forget all.
-    static constexpr std::uint32_t kMostCopies = (64u << 20) / kPageBytes;
-    const CodePage* prepare(std::uint32_t frame, std::uint32_t linear_page, std::uint32_t entry, const CodeNeighbours& neighbours,
+    /// overlays win over breakpoints.
+    const CodePage& prepare(std::uint32_t frame, std::uint32_t linear_page, std::uint32_t entry, const CodeNeighbours& neighbours,
                             std::span<const CodeOverlay* const> overlays);
     /// The bytes as the guest has them.
     const std::uint8_t* original_of(const CodePage& page) const { return ram_->page(page.frame); }
@@ -95,7 +95,6 @@ public:
     bool restore_copied(std::uint32_t frame) { return copied_.restore(frame, std::span<std::uint8_t, kPageBytes>(ram_->page(frame), kPageBytes)); }
     /// Forgets a frame's code; what is still mapped of it the caller has unmapped.
     void forget(std::uint32_t frame);
-    /// Forgets all and gives the copies' memory back; nothing of them is mapped.
     void forget_all();
     /// Pages of code scanned so far.
     std::uint64_t scans() const { return scans_; }
@@ -117,8 +116,6 @@ private:
     CopiedCode copied_;
     std::vector<AddressRange> text_;
     std::vector<std::unique_ptr<CodePage>> pages_;  ///< by frame
-    std::vector<bool> touched_;                     ///< by frame: its copy takes memory
-    std::uint32_t touched_count_ = 0;
     std::uint64_t scans_ = 0, changes_ = 0;
     std::vector<std::uint32_t> decoded_frames_;     ///< frames whose pages may have decoded instructions
 };

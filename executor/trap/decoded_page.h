@@ -18,6 +18,7 @@ struct DecodedInstruction {
     SiteTally* tally = nullptr;  ///< of a sensitive instruction that has been counted once
     std::uint16_t offset = 0xFFFF;  ///< in the page
     bool sensitive = false;      ///< begins a sensitive instruction
+    bool may_change = true;      ///< what only sensitive instructions change must be looked at behind it: also where the finder knew no instruction
     bool dense = false;          ///< see Machine::is_dense_at
     std::uint16_t lonely = 0;    ///< of a sensitive instruction: how often in a row no other one followed within a group
 };

@@ -60,6 +60,7 @@ DecodedInstruction* Machine::decode_here(std::uint32_t offset) {
     const std::span bytes(code_->original_of(*here_.code), kPageBytes);
     if (decode(bytes.subspan(offset), true, fresh.instruction) != Decoding::done) return nullptr;
     fresh.sensitive = here_.code->sensitive[offset];
+    fresh.may_change = fresh.sensitive || !here_.code->starts[offset];
     fresh.dense = is_dense(*here_.code, offset);
     return &here_.decoded->add(offset, fresh);
 }
@@ -133,7 +134,7 @@ unsigned Machine::interpret_known(unsigned most) {
         known = decoded_here(known);
         if (known == nullptr || (done != 0 && interpret_on_ == 0 && !known->dense && runs_natively())) return done;
         count_interpreted(known);
-        const bool sensitive = known->sensitive, interrupts = (vcpu_.rflags & flag::interrupt) != 0;
+        const bool may_change = known->may_change, interrupts = (vcpu_.rflags & flag::interrupt) != 0;
         const std::uint64_t resume = vcpu_.rflags & flag::rf;
         x.begin(known->instruction);
         vcpu_.rflags &= ~flag::rf;
@@ -148,8 +149,7 @@ unsigned Machine::interpret_known(unsigned most) {
         native_vector_ = 0;
         if (takes_interrupt()) return done;
         // Only a sensitive instruction changes these.
-        if (!sensitive) continue;
-        x.look_at_mode();
+        if (!may_change) continue;
         debug_held_ = is_debug_held(interrupts);
         if (outcome_ || vcpu_.halted || !is_plain()) return done;
     }

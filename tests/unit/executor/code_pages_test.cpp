@@ -37,9 +37,7 @@ struct Pages {
         code = std::make_unique<CodePages>(decoder, forms, ram, copies, all_sites);
     }
     const CodePage& prepare(std::uint32_t frame, std::span<const CodeOverlay* const> overlays = {}) {
-        const CodePage* const page = code->prepare(frame, 0x100 + frame, 0, {.before = {}, .after = {}}, overlays);
-        REQUIRE(page != nullptr);
-        return *page;
+        return code->prepare(frame, 0x100 + frame, 0, {.before = {}, .after = {}}, overlays);
     }
     std::uint8_t copied(const CodePage& page, unsigned at) const { return copies.page(page.frame)[at]; }
 };
@@ -175,29 +173,6 @@ TEST_CASE("a springboard that moves an x87 instruction is left out while it trap
     CHECK_FALSE(pages.prepare(0, overlays).has_overlays);
     CHECK(pages.code->set_cr0(kCr0) == std::vector<std::uint32_t>{0});
     CHECK(pages.prepare(0, overlays).has_overlays);
-}
-
-TEST_CASE("copies of code take no more of the host's memory than they may", "[code_pages]") {
-    decode::InstructionDecoder decoder{database(), profile()};
-    SiteForms forms{database(), profile()};
-    constexpr std::uint64_t kBytes = (std::uint64_t{CodePages::kMostCopies} + 2) * kPageBytes;
-    auto ram = SharedPages::create("ram", kBytes), copies = SharedPages::create("copies", kBytes);
-    REQUIRE(ram.has_value());
-    REQUIRE(copies.has_value());
-    CodePages code(decoder, forms, *ram, *copies, false);
-    ram->page(0)[0] = 0xFA;  // cli
-    const auto prepare = [&](std::uint32_t frame) { return code.prepare(frame, 0x1000 + frame, 0, {.before = {}, .after = {}}, {}); };
-    for (std::uint32_t frame = 0; frame < CodePages::kMostCopies; ++frame) REQUIRE(prepare(frame) != nullptr);
-    CHECK(prepare(CodePages::kMostCopies) == nullptr);
-    // One that has been there takes nothing more, forgotten or not.
-    code.forget(5);
-    CHECK(prepare(5) != nullptr);
-    code.forget_all();
-    CHECK(code.find(0) == nullptr);
-    CHECK(copies->page(0)[0] == 0);
-    CHECK(prepare(CodePages::kMostCopies) != nullptr);
-    REQUIRE(prepare(0) != nullptr);
-    CHECK(code.copy_of(*code.find(0))[0] == 0xFA);
 }
 
 TEST_CASE("decoded instructions go with the page's bytes", "[code_pages]") {
