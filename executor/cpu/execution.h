@@ -67,21 +67,8 @@ public:
     Step protection() { return raise(Fault::general_protection()); }
 
     // Registers, by operand size.
-    std::uint32_t get(unsigned number, unsigned bytes) const {
-        if (bytes == 4) return vcpu.reg32(number);
-        if (bytes == 2) return vcpu.reg32(number) & 0xFFFF;
-        return (vcpu.reg32(number & 3) >> ((number & 4) * 2)) & 0xFF;
-    }
-    void put(unsigned number, std::uint32_t value, unsigned bytes) {
-        if (bytes == 4) {
-            vcpu.gpr[number] = value;
-        } else if (bytes == 2) {
-            vcpu.gpr[number] = (vcpu.gpr[number] & ~std::uint64_t{0xFFFF}) | (value & 0xFFFF);
-        } else {
-            const unsigned at = (number & 4) * 2;
-            vcpu.gpr[number & 3] = (vcpu.gpr[number & 3] & ~(std::uint64_t{0xFF} << at)) | (std::uint64_t{value & 0xFF} << at);
-        }
-    }
+    std::uint32_t get(unsigned number, unsigned bytes) const { return vcpu.get(number, bytes); }
+    void put(unsigned number, std::uint32_t value, unsigned bytes) { vcpu.put(number, value, bytes); }
 
     // Memory through a segment.
     /// Whether limit, type and presence allow the access (SDM vol. 3, "Limit Checking", "Type Checking").

@@ -29,7 +29,15 @@ struct DirectPages {
     // A page's word: the frame from kFrameShift on, and these bits.
     static constexpr std::uint32_t kFrameShift = 12, kPresent = 1, kWritable = 2, kUser = 8;
 
+    /// A page that the supervisor may read, by page number modulo kReadPages.
+    struct ReadPage {
+        std::uint32_t page = kNoPage, frame = 0;
+    };
+    static constexpr std::uint32_t kNoPage = 1u << 20;
+    static constexpr std::size_t kReadPages = 64;
+
     const std::uint32_t* words = nullptr;  ///< by linear page, 2^20 of them
+    const ReadPage* read_pages = nullptr;  ///< kReadPages more; null without
     std::uint8_t* ram = nullptr;           ///< frame 0
 
     /// The bytes at a linear address that lie on one such page, else null.
@@ -38,7 +46,20 @@ struct DirectPages {
         if (words == nullptr || linear % kPage + size > kPage) return nullptr;
         const std::uint32_t word = words[linear / kPage], wanted = kPresent | (write ? kWritable : 0) | (privilege == Privilege::user ? kUser : 0);
         if ((word & wanted) != wanted) return nullptr;
-        return ram + (std::uint64_t{word >> kFrameShift} << kFrameShift) + linear % kPage;
+        return at(word >> kFrameShift, linear);
+    }
+    /// The same for what the supervisor reads.
+    const std::uint8_t* find_to_read(std::uint32_t linear, std::size_t size) const {
+        if (const std::uint8_t* const here = find(linear, size, false, Privilege::supervisor)) return here;
+        constexpr std::uint32_t kPage = 1u << kFrameShift;
+        if (read_pages == nullptr || linear % kPage + size > kPage) return nullptr;
+        const ReadPage& known = read_pages[linear / kPage % kReadPages];
+        return known.page == linear / kPage ? at(known.frame, linear) : nullptr;
+    }
+
+private:
+    std::uint8_t* at(std::uint32_t frame, std::uint32_t linear) const {
+        return ram + (std::uint64_t{frame} << kFrameShift) + linear % (1u << kFrameShift);
     }
 };
 
@@ -48,7 +69,8 @@ class LinearMemory {
 public:
     virtual ~LinearMemory() = default;
     MaybeFault read(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) {
-        if (const std::uint8_t* const here = direct_.find(static_cast<std::uint32_t>(linear), size, false, privilege)) {
+        const auto at = static_cast<std::uint32_t>(linear);
+        if (const std::uint8_t* const here = privilege == Privilege::user ? direct_.find(at, size, false, privilege) : direct_.find_to_read(at, size)) {
             copy_operand(to, here, size);
             return {};
         }
@@ -66,6 +88,7 @@ public:
         if (direct_.find(static_cast<std::uint32_t>(linear), size, true, privilege) != nullptr) return {};
         return check_write_any(linear, size, privilege);
     }
+    const DirectPages& direct() const { return direct_; }
     /// As read, for instruction bytes: the fault says so where the guest has no-execute pages.
     virtual MaybeFault fetch(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) = 0;
     /// A task switch has set CR0.TS and, with paging on, loaded CR3; the vCPU has the new values and the next access is the new

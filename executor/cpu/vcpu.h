@@ -75,6 +75,22 @@ struct Vcpu {
 
     std::uint32_t reg32(unsigned number) const { return static_cast<std::uint32_t>(gpr[number]); }
     void set_reg32(unsigned number, std::uint32_t value) { gpr[number] = value; }
+    /// The register that encodings give this number for operands of 1, 2 or 4 bytes; AH to BH are 4 to 7.
+    std::uint32_t get(unsigned number, unsigned bytes) const {
+        if (bytes == 4) return reg32(number);
+        if (bytes == 2) return reg32(number) & 0xFFFF;
+        return (reg32(number & 3) >> ((number & 4) * 2)) & 0xFF;
+    }
+    void put(unsigned number, std::uint32_t value, unsigned bytes) {
+        if (bytes == 4) {
+            gpr[number] = value;
+        } else if (bytes == 2) {
+            gpr[number] = (gpr[number] & ~std::uint64_t{0xFFFF}) | (value & 0xFFFF);
+        } else {
+            const unsigned at = (number & 4) * 2;
+            gpr[number & 3] = (gpr[number & 3] & ~(std::uint64_t{0xFF} << at)) | (std::uint64_t{value & 0xFF} << at);
+        }
+    }
     /// Whether a breakpoint of DR0 to DR3 is enabled, locally or globally.
     bool has_breakpoints() const { return (dr[7] & 0xFF) != 0; }
     unsigned iopl() const { return static_cast<unsigned>(rflags >> 12) & 3; }

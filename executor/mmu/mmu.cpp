@@ -30,7 +30,7 @@ std::uint32_t first_mappable_page() {
 Mmu::Mmu(Vcpu& vcpu, const SharedPages& ram, VirtualTlb& tlb, CodePages& code, PhysicalDevices& devices, FindOverlays overlays)
     : vcpu_(&vcpu), ram_(&ram), tlb_(&tlb), code_(&code), devices_(&devices), overlays_(std::move(overlays)),
       large_(VirtualTlb::kPages / kLargePages), without_overlays_(ram.pages()) {
-    direct_ = {tlb.words(), ram.page(0)};
+    direct_ = {tlb.words(), read_pages_.data(), ram.page(0)};
     look_at_host();
 }
 
@@ -309,19 +309,13 @@ MaybeFault Mmu::locate(std::uint32_t linear, PageAccess access, Place& place) {
         place = {ram_->page(here.frame) + offset, 0};
         return {};
     }
-    const bool supervisor_reads = !access.write && access.privilege == Privilege::supervisor;
-    ReadPage& known = read_pages_[page % kReadPages];
-    if (supervisor_reads && known.page == page) {
-        place = {ram_->page(known.frame) + offset, 0};
-        return {};
-    }
     PageTranslation translation;
     if (const MaybeFault fault = walk_pages(*vcpu_, *ram_, linear, access, translation)) return fault;
     place = {nullptr, translation.frame * kPageBytes + offset};
     if (translation.frame >= ram_->pages() || devices_->is_device_page(translation.frame)) return {};
     const auto frame = static_cast<std::uint32_t>(translation.frame);
     if (access.write && code_->find(frame) != nullptr) forget_code(frame);
-    if (supervisor_reads) known = {page, frame};
+    if (!access.write && access.privilege == Privilege::supervisor) read_pages_[page % read_pages_.size()] = {page, frame};
     place.ram = ram_->page(frame) + offset;
     return {};
 }

@@ -120,11 +120,7 @@ private:
     std::uint32_t first_mappable_ = 0;              ///< the host keeps the pages below for itself
     /// Translations of pages that the supervisor has read and that are not mapped: descriptor tables and tasks are the processor's alone,
     /// so native code never brings them into the virtual TLB. Any invalidation empties it.
-    struct ReadPage {
-        std::uint32_t page = VirtualTlb::kPages, frame = 0;
-    };
-    static constexpr std::size_t kReadPages = 64;
-    std::array<ReadPage, kReadPages> read_pages_{};  ///< by page number, modulo
+    std::array<DirectPages::ReadPage, DirectPages::kReadPages> read_pages_{};
     std::vector<bool> large_;                       ///< by 4 MiB of linear memory: filled from a large page
     std::vector<std::uint32_t> shared_overlays_;    ///< frames with patches that code of other CPLs might run
     std::vector<std::uint32_t> kernel_overlays_;    ///< frames with patches that the supervisor alone can run

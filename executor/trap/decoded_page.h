@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "executor/cpu/instruction.h"
+#include "executor/cpu/fast_path.h"
 #include "executor/mmu/guest_memory.h"
 #include "executor/trap/statistics.h"
 
@@ -15,6 +15,7 @@ namespace trapline::executor {
 
 struct DecodedInstruction {
     Instruction instruction;
+    FastHandler fast = nullptr;  ///< tried first, null for none
     SiteTally* tally = nullptr;  ///< of a sensitive instruction that has been counted once
     std::uint16_t offset = 0xFFFF;  ///< in the page
     bool sensitive = false;      ///< begins a sensitive instruction

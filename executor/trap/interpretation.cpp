@@ -59,6 +59,7 @@ DecodedInstruction* Machine::decode_here(std::uint32_t offset) {
     DecodedInstruction fresh;
     const std::span bytes(code_->original_of(*here_.code), kPageBytes);
     if (decode(bytes.subspan(offset), true, fresh.instruction) != Decoding::done) return nullptr;
+    fresh.fast = fast_handler(fresh.instruction);
     fresh.sensitive = here_.code->sensitive[offset];
     fresh.may_change = fresh.sensitive || !here_.code->starts[offset];
     fresh.dense = is_dense(*here_.code, offset);
@@ -82,9 +83,13 @@ inline void Machine::count_interpreted(DecodedInstruction* known) {
     } else if (const CodePage* page = mmu_->code_at(linear_ip())) {
         sensitive = page->sensitive[linear_ip() % kPageBytes];
     }
-    if (!sensitive) return;
+    if (sensitive) count_sensitive(known, linear_ip(), counted);
+}
+
+/// `counted`: as what brought it here.
+inline void Machine::count_sensitive(DecodedInstruction* known, std::uint32_t linear, bool counted) {
     if (!in_hypercall_) begin_group(known);
-    if (!counted) ++tally_here(known).arrivals[static_cast<std::size_t>(Arrival::interpreted)].count;
+    if (!counted) ++tally_of(known, linear).arrivals[static_cast<std::size_t>(Arrival::interpreted)].count;
 }
 
 /// Instructions behind a sensitive one are interpreted, too, unless none of them has turned out to be sensitive for long.
@@ -96,7 +101,7 @@ inline void Machine::begin_group(DecodedInstruction* known) {
     leader_ = {};
     if (known == nullptr) return;
     if (known->lonely >= kLonely && ++known->lonely % kLookAgain != 0) interpret_on_ = 0;
-    else leader_ = {code_->changes(), here_.decoded, linear_ip() % kPageBytes};
+    else leader_ = {code_->changes(), here_.decoded, known->offset};
 }
 
 /// The guest goes on natively, and only the first instruction of the last group was sensitive.
@@ -106,9 +111,8 @@ void Machine::note_lonely() {
     leader_ = {};
 }
 
-/// The counts of the instruction at CS:RIP, which is kept with what is known of it.
-SiteTally& Machine::tally_here(DecodedInstruction* known) {
-    const std::uint32_t linear = linear_ip();
+/// The counts of an instruction, which is kept with what is known of it.
+SiteTally& Machine::tally_of(DecodedInstruction* known, std::uint32_t linear) {
     if (known == nullptr) return site_tally(linear);
     if (known->tally == nullptr || known->tally->linear != linear) known->tally = &site_tally(linear);
     return *known->tally;
@@ -129,10 +133,18 @@ void Machine::interpret_run() {
 /// something else to do. Gives how many it was.
 unsigned Machine::interpret_known(unsigned most) {
     Execution x(vcpu_, *mmu_, *this);
+    FastState fast(vcpu_, mmu_->direct());
     DecodedInstruction* known = nullptr;
     for (unsigned done = 0; done < most;) {
         known = decoded_here(known);
         if (known == nullptr || (done != 0 && interpret_on_ == 0 && !known->dense && runs_natively())) return done;
+        if (known->fast != nullptr && fast.is_usable()) {
+            if (const unsigned passed = interpret_fast(fast, known, most - done); passed != 0) {
+                done += passed;
+                if (takes_interrupt()) return done;
+                continue;
+            }
+        }
         count_interpreted(known);
         const bool may_change = known->may_change, interrupts = (vcpu_.rflags & flag::interrupt) != 0;
         const std::uint64_t resume = vcpu_.rflags & flag::rf;
@@ -150,10 +162,38 @@ unsigned Machine::interpret_known(unsigned most) {
         if (takes_interrupt()) return done;
         // Only a sensitive instruction changes these.
         if (!may_change) continue;
+        fast.look();
         debug_held_ = is_debug_held(interrupts);
         if (outcome_ || vcpu_.halted || !is_plain()) return done;
     }
     return most;
+}
+
+/// From `known` on, which has a fast handler, as long as instructions of the same page have one that takes them: nothing becomes due
+/// meanwhile. Gives how many it was; `known` is the last of them.
+unsigned Machine::interpret_fast(FastState& fast, DecodedInstruction*& known, unsigned most) {
+    const bool native = runs_natively();
+    if (vcpu_.interrupt_shadow) most = 1;  // what it holds back comes next
+    std::uint32_t linear = linear_ip();
+    const std::uint32_t page = linear - linear % kPageBytes;
+    unsigned done = 0;
+    for (DecodedInstruction* next = known; next != nullptr && next->fast != nullptr && next->fast(fast, next->instruction);) {
+        known = next;
+        ++done;
+        if (interpret_on_ != 0) --interpret_on_;
+        const bool counted = std::exchange(in_site_, false);
+        if (known->sensitive) count_sensitive(known, linear, counted);
+        linear = linear_ip();
+        if (done == most || linear - page >= kPageBytes) break;
+        next = here_.decoded->find_behind(known, linear - page);
+        if (next != nullptr && interpret_on_ == 0 && !next->dense && native) break;
+    }
+    if (done == 0) return 0;
+    statistics_.interpreted += done;
+    vcpu_.rflags &= ~flag::rf;
+    vcpu_.interrupt_shadow = false;
+    native_vector_ = 0;
+    return done;
 }
 
 void Machine::interpret_one() {

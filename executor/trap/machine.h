@@ -139,11 +139,13 @@ private:
     void interpret_site(Arrival arrival);
     void interpret_run();
     unsigned interpret_known(unsigned most);
+    unsigned interpret_fast(FastState& fast, DecodedInstruction*& known, unsigned most);
     void interpret_one();
     void count_interpreted(DecodedInstruction* known);
+    void count_sensitive(DecodedInstruction* known, std::uint32_t linear, bool counted);
     void begin_group(DecodedInstruction* known);
     void note_lonely();
-    SiteTally& tally_here(DecodedInstruction* known);
+    SiteTally& tally_of(DecodedInstruction* known, std::uint32_t linear);
     void take_result(const StepResult& result, bool single_step, bool interrupts);
     /// MOV SS and POP SS hold debug exceptions back too, STI (which has just switched interrupts on) does not.
     bool is_debug_held(bool interrupts_before) const {
