@@ -10,27 +10,25 @@ constexpr std::size_t kPublished = std::size_t{256} << 10;
 
 }  // namespace
 
-void ExpandingBytes::append(Bytes more) {
-    if (bytes_.capacity() - bytes_.size() < more.size()) {
-        const std::unique_lock still(moving_);
-        bytes_.insert(bytes_.end(), more.begin(), more.end());
-        publish();
-        return;
-    }
+void ExpandingBytes::append(Bytes more, const Settle& settle) {
+    const bool moves = bytes_.capacity() - bytes_.size() < more.size();
+    std::unique_lock still(moving_, std::defer_lock);
+    if (moves) still.lock();
     bytes_.insert(bytes_.end(), more.begin(), more.end());
-    if (bytes_.size() - published_.size() >= kPublished) publish();
+    const std::size_t settled = settle ? settle(bytes_) : bytes_.size();
+    if (moves || settled - published_.size() >= kPublished) publish(settled);
 }
 
 void ExpandingBytes::finish() {
-    publish();
+    publish(bytes_.size());
     const std::lock_guard lock(mutex_);
     finished_ = true;
     changed_.notify_all();
 }
 
-void ExpandingBytes::publish() {
+void ExpandingBytes::publish(std::size_t settled) {
     const std::lock_guard lock(mutex_);
-    published_ = bytes_;
+    published_ = Bytes(bytes_).first(settled);
     changed_.notify_all();
 }
 
