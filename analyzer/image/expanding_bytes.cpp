@@ -10,25 +10,27 @@ constexpr std::size_t kPublished = std::size_t{256} << 10;
 
 }  // namespace
 
-void ExpandingBytes::append(Bytes more, const Settle& settle) {
-    const bool moves = bytes_.capacity() - bytes_.size() < more.size();
-    std::unique_lock still(moving_, std::defer_lock);
-    if (moves) still.lock();
+void ExpandingBytes::append(Bytes more) {
+    if (bytes_.capacity() - bytes_.size() < more.size()) {
+        const std::unique_lock still(moving_);
+        bytes_.insert(bytes_.end(), more.begin(), more.end());
+        publish();
+        return;
+    }
     bytes_.insert(bytes_.end(), more.begin(), more.end());
-    const std::size_t settled = settle ? settle(bytes_) : bytes_.size();
-    if (moves || settled - published_.size() >= kPublished) publish(settled);
+    if (bytes_.size() - published_.size() >= kPublished) publish();
 }
 
 void ExpandingBytes::finish() {
-    publish(bytes_.size());
+    publish();
     const std::lock_guard lock(mutex_);
     finished_ = true;
     changed_.notify_all();
 }
 
-void ExpandingBytes::publish(std::size_t settled) {
+void ExpandingBytes::publish() {
     const std::lock_guard lock(mutex_);
-    published_ = Bytes(bytes_).first(settled);
+    published_ = bytes_;
     changed_.notify_all();
 }
 

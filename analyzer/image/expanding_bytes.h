@@ -8,7 +8,6 @@
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
-#include <span>
 #include <vector>
 
 #include "support/bytes.h"
@@ -24,12 +23,7 @@ public:
     /// Gives the room; for followers, which are called when it has been made.
     std::size_t capacity() const { return bytes_.capacity(); }
     /// Adds bytes. Followers hear of them when some have gathered.
-    void append(Bytes more) { append(more, {}); }
-    /// Changes bytes where they stand, all of them from the first on; gives the number of those that it will not change any
-    /// more, never fewer than before.
-    using Settle = std::function<std::size_t(std::span<std::uint8_t> all)>;
-    /// Adds bytes and settles what can be; followers hear of the settled ones alone, until the end.
-    void append(Bytes more, const Settle& settle);
+    void append(Bytes more);
     /// Says that no more will come.
     void finish();
     /// Frees what the writer needed when this goes, not before: it takes a while, and someone waits for the bytes.
@@ -45,7 +39,7 @@ public:
     bool finished() const;
 
 private:
-    void publish(std::size_t settled);
+    void publish();
 
     std::vector<std::uint8_t> bytes_;  ///< the writer's; followers look at what was published
     mutable std::shared_mutex moving_;  ///< held by followers while they look, by the writer while the bytes move

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The XZ file that kernels' builds make: one stream of one block, LZMA2 behind a filter for x86 code or none, with a CRC32. Its
-// index tells the size ahead. The sum is made by a second thread: it costs 5 % of the time of expanding. liblzma reads
-// headers, index and footer; every other file, damage above all, is left to libarchive.
+// The XZ file that kernels' builds make: one stream of one block with a CRC32. Its index tells the size ahead, and liblzma
+// hands out the block's check, so that the sum is made by a second thread: it costs 5 % of the time of expanding. Everything
+// else, damage above all, is left to libarchive.
 #include <algorithm>
 #include <array>
 #include <future>
@@ -10,8 +10,6 @@
 #include <optional>
 
 #include "image/decompress.h"
-#include "image/lzma2.h"
-#include "image/x86_branches.h"
 
 namespace trapline::image {
 namespace {
@@ -19,7 +17,8 @@ namespace {
 // As large as libarchive's own limit, but for dictionaries that --max-size allows.
 constexpr std::uint64_t kUsualMemory = std::uint64_t{128} << 20;
 constexpr std::uint64_t kIndexMemory = std::uint64_t{1} << 20;
-constexpr std::size_t kCheckSize = 4;
+// Stays in the second-level cache on its way to where the bytes are kept.
+constexpr std::size_t kPiece = std::size_t{64} << 10;
 
 /// Where the one block of a file lies and what it expands to.
 struct Placed {
@@ -46,64 +45,63 @@ std::optional<Placed> find_block(Bytes file) {
     return Placed{each.block.unpadded_size, each.block.uncompressed_size};
 }
 
-/// The filters of a block, which liblzma allocates.
-class BlockFilters {
+/// A decoder of one block; what liblzma allocated is freed with it.
+class BlockDecoder {
 public:
-    BlockFilters() = default;
-    BlockFilters(const BlockFilters&) = delete;
-    BlockFilters& operator=(const BlockFilters&) = delete;
-    ~BlockFilters() { lzma_filters_free(filters_.data(), nullptr); }
-
-    /// Reads them from the block's header, whose size it gives; 0 when they are others than kernels have.
-    std::size_t read(Bytes file, const Placed& placed, std::uint64_t limit) {
-        const std::size_t at = LZMA_STREAM_HEADER_SIZE;
-        lzma_block block{};
-        block.version = 1;
-        block.check = LZMA_CHECK_CRC32;
-        block.filters = filters_.data();
-        block.header_size = lzma_block_header_size_decode(file[at]);
-        if (file[at] == 0 || file.size() - at < block.header_size) return 0;
-        if (lzma_block_header_decode(&block, nullptr, file.data() + at) != LZMA_OK) return 0;
-        if (lzma_block_compressed_size(&block, placed.unpadded_size) != LZMA_OK) return 0;
-        if (block.uncompressed_size != LZMA_VLI_UNKNOWN && block.uncompressed_size != placed.uncompressed_size) return 0;
-        if (lzma_raw_decoder_memusage(filters_.data()) > std::max(limit, kUsualMemory)) return 0;
-        has_branches_ = filters_[0].id == LZMA_FILTER_X86;
-        // Its one option, the address of the first byte, is not used by anyone.
-        if (has_branches_ && filters_[0].options != nullptr) return 0;
-        const lzma_filter& last = filters_[has_branches_ ? 1 : 0];
-        if (last.id != LZMA_FILTER_LZMA2) return 0;
-        dictionary_ = static_cast<const lzma_options_lzma*>(last.options)->dict_size;
-        return block.header_size;
+    BlockDecoder() = default;
+    BlockDecoder(const BlockDecoder&) = delete;
+    BlockDecoder& operator=(const BlockDecoder&) = delete;
+    ~BlockDecoder() {
+        lzma_end(&stream_);
+        lzma_filters_free(filters_.data(), nullptr);
     }
-    bool has_branches() const { return has_branches_; }
-    std::uint64_t dictionary() const { return dictionary_; }
+
+    bool open(Bytes file, const Placed& placed, std::uint64_t limit) {
+        const std::size_t at = LZMA_STREAM_HEADER_SIZE;
+        block_.version = 1;
+        block_.check = LZMA_CHECK_CRC32;
+        block_.filters = filters_.data();
+        block_.header_size = lzma_block_header_size_decode(file[at]);
+        if (file[at] == 0 || file.size() - at < block_.header_size) return false;
+        if (lzma_block_header_decode(&block_, nullptr, file.data() + at) != LZMA_OK) return false;
+        if (lzma_block_compressed_size(&block_, placed.unpadded_size) != LZMA_OK) return false;
+        if (block_.uncompressed_size != LZMA_VLI_UNKNOWN && block_.uncompressed_size != placed.uncompressed_size) return false;
+        block_.uncompressed_size = placed.uncompressed_size;
+        if (lzma_raw_decoder_memusage(filters_.data()) > std::max(limit, kUsualMemory)) return false;
+        block_.ignore_check = true;
+        if (lzma_block_decoder(&stream_, &block_) != LZMA_OK) return false;
+        stream_.next_in = file.data() + at + block_.header_size;
+        stream_.avail_in = file.size() - at - block_.header_size;
+        return true;
+    }
+
+    /// Expands the block; says whether all of it came. The check is still to be compared.
+    bool run(ExpandingBytes& out) {
+        std::vector<std::uint8_t> piece(kPiece);
+        for (lzma_ret status = LZMA_OK; status != LZMA_STREAM_END;) {
+            stream_.next_out = piece.data();
+            stream_.avail_out = piece.size();
+            status = lzma_code(&stream_, LZMA_FINISH);
+            if (status != LZMA_OK && status != LZMA_STREAM_END) return false;
+            out.append(Bytes(piece).first(piece.size() - stream_.avail_out));
+        }
+        return out.size() == block_.uncompressed_size;
+    }
+    std::uint32_t check() const { return ByteView(block_.raw_check).get<std::uint32_t>(0).value_or(0); }
 
 private:
+    lzma_stream stream_ = LZMA_STREAM_INIT;
+    lzma_block block_{};
     std::array<lzma_filter, LZMA_FILTERS_MAX + 1> filters_{{{LZMA_VLI_UNKNOWN, nullptr}}};
-    bool has_branches_ = false;
-    std::uint64_t dictionary_ = 0;
 };
-
-/// Says whether the stream ends where the block does, and what was appended is all of it.
-bool expand_stream(Lzma2Decoder& decoder, bool has_branches, std::size_t packed_size, std::size_t size, ExpandingBytes& out) {
-    X86Branches branches;
-    ExpandingBytes::Settle restore;
-    if (has_branches) restore = [&](std::span<std::uint8_t> all) { return branches.restore(all); };
-    Lzma2Decoder::State state;
-    while ((state = decoder.next()) == Lzma2Decoder::State::more) out.append(decoder.output().subspan(out.size()), restore);
-    return state == Lzma2Decoder::State::end && decoder.consumed() == packed_size && out.size() == size;
-}
 
 }  // namespace
 
 bool expand_xz_block(Bytes file, std::uint64_t limit, ExpandingBytes& out) {
     const auto placed = find_block(file);
     if (!placed || placed->uncompressed_size == 0 || placed->uncompressed_size > limit) return false;
-    BlockFilters filters;
-    const std::size_t header_size = filters.read(file, *placed, limit);
-    if (header_size == 0) return false;
-    const std::size_t at = LZMA_STREAM_HEADER_SIZE + header_size, packed_size = placed->unpadded_size - header_size - kCheckSize;
-    const auto decoder = std::make_shared<Lzma2Decoder>(file.subspan(at), filters.dictionary(), placed->uncompressed_size);
+    const auto decoder = std::make_shared<BlockDecoder>();
+    if (!decoder->open(file, *placed, limit)) return false;
     out.keep(decoder);
     out.reserve(placed->uncompressed_size);
     std::future<std::uint32_t> sum = std::async(std::launch::async, [&out] {
@@ -117,13 +115,9 @@ bool expand_xz_block(Bytes file, std::uint64_t limit, ExpandingBytes& out) {
     bool complete = false;
     {
         const Finisher finisher(out);
-        complete = expand_stream(*decoder, filters.has_branches(), packed_size, placed->uncompressed_size, out);
+        complete = decoder->run(out);
     }
-    // Up to three zeros fill the block up to whole words; the check follows.
-    const ByteView view(file);
-    std::size_t check_at = at + packed_size;
-    for (; check_at % 4 != 0; ++check_at) complete = complete && view.get<std::uint8_t>(check_at) == 0;
-    return sum.get() == view.get<std::uint32_t>(check_at) && complete;
+    return sum.get() == decoder->check() && complete;
 }
 
 }  // namespace trapline::image
