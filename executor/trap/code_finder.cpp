@@ -5,7 +5,6 @@
 #include <array>
 #include <bit>
 #include <cstring>
-#include <optional>
 #include <vector>
 
 namespace trapline::executor {
@@ -54,10 +53,26 @@ constexpr std::array<Turn, 256> make_turns() {
 }
 constexpr std::array<Turn, 256> kTurns = make_turns();
 
-/// Where control goes behind an instruction.
-struct Flow {
-    bool falls_through = true;
-    std::optional<std::int64_t> target;  ///< offset in the bytes
+/// A set of offsets in the page.
+class Offsets {
+public:
+    bool operator[](std::size_t at) const { return (words_[at / 64] >> at % 64 & 1) != 0; }
+    void set(std::size_t at) { words_[at / 64] |= std::uint64_t{1} << at % 64; }
+    /// Sets `count` of them, 63 at most, as far as they are in the page.
+    void set(std::size_t first, std::size_t count) {
+        const std::uint64_t bits = (std::uint64_t{1} << count) - 1;
+        const std::size_t word = first / 64, shift = first % 64;
+        words_[word] |= bits << shift;
+        if (shift != 0) words_[word + 1] |= bits >> (64 - shift);
+    }
+    template <class Visit>
+    void for_each(Visit visit) const {
+        for (std::size_t word = 0; word < kPageBytes / 64; ++word)
+            for (std::uint64_t bits = words_[word]; bits != 0; bits &= bits - 1) visit(word * 64 + static_cast<std::size_t>(std::countr_zero(bits)));
+    }
+
+private:
+    std::array<std::uint64_t, kPageBytes / 64 + 1> words_{};  // and room for what reaches over the end
 };
 
 class Finder {
@@ -68,33 +83,37 @@ public:
     }
 
     FoundCode find(std::uint32_t entry) {
+        first_start_ = find_first_start();
         decode_ahead();
         follow(page_.begin + entry);
         take_runs();
         FoundCode found;
-        for (std::size_t word = 0; word < kPageBytes; word += sizeof(std::uint64_t)) {
-            std::uint64_t marks;  // a byte each
-            std::memcpy(&marks, starts_.data() + word, sizeof marks);
-            for (; marks != 0; marks &= marks - 1) {
-                const std::size_t at = word + static_cast<std::size_t>(std::countr_zero(marks)) / 8;
-                found.starts.set(at);
-                found.forms[at] = insns_[page_.begin + at].form;
-                if (const Flow flows = flow(page_.begin + at, insns_[page_.begin + at].length); flows.target && in_page(*flows.target))
-                    found.targets.set(static_cast<std::size_t>(*flows.target) - page_.begin);
-            }
-        }
+        starts_.for_each([&](std::size_t at) {
+            const Place& place = places_[page_.begin + at];
+            found.starts.set(at);
+            found.forms[at] = place.form;
+            if (place.target != kNowhere) found.targets.set(place.target);
+        });
         return found;
     }
 
 private:
+    static constexpr std::uint16_t kNowhere = 0xFFFF;
+    /// What begins at an offset of the bytes.
+    struct Place {
+        decode::FormIndex form;
+        std::uint16_t target;  ///< offset in the page that a branch leads to
+        std::uint8_t length;   ///< 0: no instruction
+        bool falls_through;
+    };
+
     std::size_t end() const { return page_.begin + kPageBytes; }
     /// Decodes the page from its likely beginning in one run, which is several times as fast as one instruction after the other: nearly
     /// all places that are looked at afterwards are among these.
     void decode_ahead() {
-        for (std::size_t at = first_start(); at < end();) {
+        for (std::size_t at = first_start_; at < end();) {
             decoder_.decode_run(Bytes(data_.data(), data_.size()), at, end(), Mode::protected32, [&](std::size_t offset, const decode::Insn& insn) {
-                decoded_[offset] = true;
-                insns_[offset] = insn;
+                keep(offset, insn);
                 at = offset + std::max<std::size_t>(insn.length, 1);
                 return true;
             });
@@ -102,88 +121,96 @@ private:
     }
 
     /// Each place is decoded once, however often it is looked at.
-    std::size_t length_at(std::size_t at) const {
-        if (!decoded_[at]) {
-            decoded_[at] = true;
-            insns_[at] = decoder_.decode(Bytes(data_.data() + at, data_.size() - at), Mode::protected32);
-        }
-        return insns_[at].length;
+    const Place& place_at(std::size_t at) {
+        if (!decoded_[at]) keep(at, decoder_.decode(Bytes(data_.data() + at, data_.size() - at), Mode::protected32));
+        return places_[at];
     }
-    /// As length_at, but an undefined form (an opcode that is a hole, operands that raise #UD) has the length that it would
+    /// As the place's length, but an undefined form (an opcode that is a hole, operands that raise #UD) has the length that it would
     /// have: code may contain one on purpose. 1 where there is not even that.
-    std::size_t stride_at(std::size_t at) const {
-        const std::size_t length = length_at(at);
+    std::size_t stride_at(std::size_t at) {
+        const std::size_t length = place_at(at).length;
         if (length != 0) return length;
         const std::size_t undefined = decode::parse_structure(decode::OpcodeMaps::generated(), Bytes(data_.data() + at, data_.size() - at), Mode::protected32).length;
         if (undefined != 0) return undefined;
         // Too many prefixes: the instruction behind them belongs to them.
         std::size_t behind = at;
         while (behind < data_.size() && is_prefix(byte(behind))) ++behind;
-        return behind - at + std::max<std::size_t>(behind == at ? 0 : length_at(behind), 1);
+        return behind - at + std::max<std::size_t>(behind == at ? 0 : place_at(behind).length, 1);
     }
     /// 0 behind the end, as far as an instruction that begins before it can reach.
     std::uint8_t byte(std::size_t at) const { return buffer_[at]; }
-    bool in_page(std::int64_t at) const { return at >= static_cast<std::int64_t>(page_.begin) && at < static_cast<std::int64_t>(end()); }
+    bool in_page(std::size_t at) const { return at - page_.begin < kPageBytes; }
 
-    Flow flow(std::size_t at, std::size_t length) const {
+    void keep(std::size_t at, const decode::Insn& insn) {
+        decoded_[at] = true;
+        Place& place = places_[at];
+        place = {insn.form, kNowhere, insn.length, true};
+        const Turn turn = kTurns[byte(at)];
+        if (turn != Turn::none && insn.length != 0) find_flow(at, turn, place);
+    }
+
+    /// Where control goes behind an instruction.
+    void find_flow(std::size_t at, Turn turn, Place& place) const {
         std::size_t opcode_at = at;
-        while (opcode_at < at + length && is_prefix(byte(opcode_at))) ++opcode_at;
-        const Turn turn = kTurns[byte(opcode_at)];
-        if (turn == Turn::none) return {};
+        if (turn == Turn::prefix) {
+            while (opcode_at < at + place.length && is_prefix(byte(opcode_at))) ++opcode_at;
+            turn = kTurns[byte(opcode_at)];
+        }
         const std::uint8_t second = byte(opcode_at + 1);
-        const auto behind = static_cast<std::int64_t>(at + length);
-        const auto near_target = [&] {
-            std::uint32_t value = 0;
-            for (std::size_t i = 0; i < 4; ++i) value |= std::uint32_t{byte(at + length - 4 + i)} << (8 * i);
-            return behind + static_cast<std::int32_t>(value);
+        const std::size_t behind = at + place.length;
+        const auto leads_to = [&](std::int32_t distance) {
+            const std::size_t target = behind + static_cast<std::size_t>(static_cast<std::ptrdiff_t>(distance));
+            if (in_page(target)) place.target = static_cast<std::uint16_t>(target - page_.begin);
         };
-        const auto short_target = [&] { return behind + static_cast<std::int8_t>(byte(at + length - 1)); };
+        const auto leads_near = [&] {
+            std::int32_t distance = 0;
+            std::memcpy(&distance, buffer_.data() + behind - sizeof distance, sizeof distance);
+            leads_to(distance);
+        };
         switch (turn) {
-            case Turn::near_call: return {true, near_target()};
-            case Turn::near_jump: return {false, near_target()};
-            case Turn::short_jump: return {false, short_target()};
-            case Turn::short_branch: return {true, short_target()};
+            case Turn::near_jump: place.falls_through = false; [[fallthrough]];
+            case Turn::near_call: leads_near(); break;
+            case Turn::short_jump: place.falls_through = false; [[fallthrough]];
+            case Turn::short_branch: leads_to(static_cast<std::int8_t>(byte(behind - 1))); break;
             case Turn::escape_0f: {
                 constexpr std::uint8_t kUd2 = 0x0B;
-                if ((second & 0xF0) == 0x80) return {true, near_target()};
-                return {second != kUd2, std::nullopt};
+                if ((second & 0xF0) == 0x80) leads_near();
+                place.falls_through = second != kUd2;
+                break;
             }
             case Turn::group_ff: {
                 const int reg = second >> 3 & 7;  // 4 and 5: JMP
-                return {reg != 4 && reg != 5, std::nullopt};
+                place.falls_through = reg != 4 && reg != 5;
+                break;
             }
-            case Turn::end: return {false, std::nullopt};
+            case Turn::end: place.falls_through = false; break;
             case Turn::none:
             case Turn::prefix: break;
         }
-        return {};
     }
 
     /// Marks what is reached from an instruction that is known.
     void follow(std::size_t from) {
-        std::vector<std::int64_t> waiting;
+        std::vector<std::size_t> waiting;
         waiting.reserve(256);
-        waiting.push_back(static_cast<std::int64_t>(from));
+        waiting.push_back(from);
         while (!waiting.empty()) {
-            std::int64_t next = waiting.back();
+            std::size_t next = waiting.back();
             waiting.pop_back();
-            while (in_page(next) && !starts_[static_cast<std::size_t>(next) - page_.begin]) {
-                const auto at = static_cast<std::size_t>(next);
-                const std::size_t length = length_at(at);
-                if (length == 0) break;
-                mark(at, length);
-                const Flow flows = flow(at, length);
-                if (flows.target && in_page(*flows.target)) waiting.push_back(*flows.target);
-                if (!flows.falls_through) break;
-                next = static_cast<std::int64_t>(at + length);
+            while (in_page(next) && !starts_[next - page_.begin]) {
+                const Place& place = place_at(next);
+                if (place.length == 0) break;
+                mark(next, place.length);
+                if (place.target != kNowhere && !starts_[place.target]) waiting.push_back(page_.begin + place.target);
+                if (!place.falls_through) break;
+                next += place.length;
             }
         }
     }
 
     void mark(std::size_t at, std::size_t length) {
-        starts_[at - page_.begin] = true;
-        const std::size_t first = at - page_.begin, last = std::min(first + length, std::size_t{kPageBytes});
-        std::fill(covered_.begin() + first, covered_.begin() + last, true);
+        starts_.set(at - page_.begin);
+        covered_.set(at - page_.begin, length);
     }
 
     /// Whether an instruction may stand in compiled code.
@@ -199,7 +226,7 @@ private:
     }
 
     struct Run {
-        std::vector<std::pair<std::size_t, std::size_t>> instructions;  ///< offset, length
+        std::vector<std::pair<std::size_t, std::size_t>> instructions;  ///< offset and length of those that may stand in compiled code
         std::size_t end = 0;
         bool likely = false;
     };
@@ -211,13 +238,12 @@ private:
         run.instructions.clear();
         run.likely = true;
         while (at < end() && !covered_[at - page_.begin]) {
-            const std::size_t length = length_at(at);
-            run.likely &= is_likely(at, length);
-            const std::size_t stride = stride_at(at);
-            run.instructions.emplace_back(at, stride);
-            const bool falls_through = length == 0 || flow(at, length).falls_through;
+            const Place place = place_at(at);
+            const std::size_t stride = place.length != 0 ? place.length : stride_at(at);
+            if (is_likely(at, place.length)) run.instructions.emplace_back(at, stride);
+            else run.likely = false;
             at += stride;
-            if (!falls_through) break;
+            if (place.length != 0 && !place.falls_through) break;
         }
         run.end = at;
         // Known code must begin where the run meets it.
@@ -227,7 +253,7 @@ private:
 
     /// The first offset in the page at which an instruction begins: where decoding from most places before it arrives. Without
     /// anything before, the page's first byte.
-    std::size_t first_start() const {
+    std::size_t find_first_start() {
         constexpr std::size_t kVoters = 12;
         std::array<unsigned, kLongest + 1> votes{};
         for (std::size_t i = 0; i < kVoters && i + kLongest < page_.begin; ++i) {
@@ -241,16 +267,15 @@ private:
     void take_runs() {
         const bool text = page_.trust == CodeTrust::text, begins_here = text && page_.text_begin >= page_.begin;
         const std::size_t stop = text ? std::min(page_.text_end, end()) : end();
-        for (std::size_t at = begins_here ? page_.text_begin : first_start(); at < stop;) {
+        for (std::size_t at = begins_here ? page_.text_begin : first_start_; at < stop;) {
             if (covered_[at - page_.begin]) {
-                at += starts_[at - page_.begin] ? insns_[at].length : 1u;
+                at += starts_[at - page_.begin] ? places_[at].length : 1u;
                 continue;
             }
             const Run& run = run_from(at);
             // In a section of code a few bytes that do not decode are padding or a table; what follows is code again.
             if (run.likely || text)
-                for (const auto& [offset, length] : run.instructions)
-                    if (is_likely(offset, length_at(offset))) mark(offset, length);
+                for (const auto& [offset, length] : run.instructions) mark(offset, length);
             at = run.end;
         }
     }
@@ -258,11 +283,12 @@ private:
     Run run_;  ///< the one being looked at, kept for its room
     const decode::InstructionDecoder& decoder_;
     const PageOfCode& page_;
+    std::size_t first_start_ = 0;
     std::array<std::uint8_t, kMostBytes + 2 * kLongest + 2> buffer_;
     std::span<const std::uint8_t> data_;
-    std::array<bool, kPageBytes> starts_{}, covered_{};  // bytes: they are looked at far more often than they are counted
-    mutable std::array<bool, kMostBytes> decoded_{};
-    mutable std::array<decode::Insn, kMostBytes> insns_;
+    Offsets starts_, covered_;
+    std::array<bool, kMostBytes> decoded_{};
+    std::array<Place, kMostBytes> places_;
 };
 
 }  // namespace
