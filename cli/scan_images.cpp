@@ -154,13 +154,19 @@ int run_images(const ScanImagesOptions& options, const GlobalOptions& global, co
             if (planner == nullptr) scan_options.section = options.section;
             scan_options.count_all = options.count_all;
             scan_options.progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(image.name, done, total); };
+            std::shared_ptr<const void> used;
+            scan_options.retire = [&used](std::shared_ptr<const void> work) { used = std::move(work); };
             const isa::Database& database = tools.get().loaded->database;
             std::optional<scan::ScanWithFacts> planned;
             if (planner != nullptr) planned = scan::scan_with_facts(image, database, *tools.get().tags, scan_options);
             ScanDocument scan = planned ? std::move(planned->document) : scan::scan(image, database, *tools.get().tags, scan_options);
             if (planned && !options.section.empty()) keep_section(scan, options.section);
             // Taking a kernel's symbols and tables apart takes as long as printing the findings. A plan still looks at them.
-            if (!planned) retired = std::async(std::launch::async, [last = std::move(image)]() mutable { last = {}; });
+            if (!planned)
+                retired = std::async(std::launch::async, [last = std::move(image), used = std::move(used)]() mutable {
+                    used = {};
+                    last = {};
+                });
             progress.clear();
             ++images;
             images_with_code += !scan.sections.empty();

@@ -61,12 +61,6 @@ std::optional<Alternative> read_entry(const ElfWork& work, const TableFields& fi
     return entry;
 }
 
-// As arch/x86/include/asm/cpufeatures.h writes them.
-std::string feature_text(const Alternative& entry) {
-    return fmt::format("{}feature {}*32+{}{}", entry.inverted ? "not " : "", entry.feature / 32, entry.feature % 32,
-                       entry.direct_call ? ", direct call" : "");
-}
-
 }  // namespace
 
 std::optional<AlternativeLayout> detect_alternative_layout(const ElfWork& work, const TableFields& fields, const TableSpan& span) {
@@ -100,7 +94,7 @@ void load_alternatives(ElfWork& work, const TableFields& fields, const TableSpan
             ++lost;
             continue;
         }
-        const std::string detail = feature_text(*entry);
+        const TableDetail detail{TableDetail::Kind::feature, entry->inverted, entry->direct_call, entry->feature};
         const auto add = [&](TableKind kind, const Place& code, std::uint64_t length, std::optional<Place> peer) {
             if (!add_table_entry(work, kind, code, length, peer, detail)) return false;
             TableEntry& added = work.image.tables.back();

@@ -41,6 +41,7 @@ struct Slots {
 Slots read_slots(const ElfWork& work, ByteView table, const List& list, std::uint8_t width) {
     Slots slots;
     slots.targets.reserve(list.end - list.begin);
+    slots.in_code.reserve(list.end - list.begin);
     for (std::uint64_t i = list.begin; i < list.end; ++i) {
         const std::uint32_t entry = *table.get<std::uint32_t>(4 * i);
         const std::uint64_t address =

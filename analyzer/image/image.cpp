@@ -3,6 +3,7 @@
 #include "image/image.h"
 
 #include <algorithm>
+#include <fmt/format.h>
 #include <numeric>
 
 namespace trapline::image {
@@ -37,6 +38,16 @@ std::string_view to_string(TableKind kind) {
         case TableKind::interrupt_gate: return "interrupt-gate";
     }
     return "?";
+}
+
+std::string to_text(const TableDetail& detail) {
+    switch (detail.kind) {
+        case TableDetail::Kind::none: return {};
+        case TableDetail::Kind::feature:
+            return fmt::format("{}feature {}*32+{}{}", detail.inverted ? "not " : "", detail.number / 32, detail.number % 32, detail.direct_call ? ", direct call" : "");
+        case TableDetail::Kind::operation: return fmt::format("operation {}", detail.number);
+    }
+    return {};
 }
 
 void Image::index_sections() {

@@ -68,16 +68,28 @@ enum class TableKind : std::uint8_t {
 };
 std::string_view to_string(TableKind kind);  ///< as findings' `context` names it: "alternative-replacement", ...
 
+/// What an entry says besides places. As numbers: a kernel has tens of thousands of them, of which few are shown.
+struct TableDetail {
+    enum class Kind : std::uint8_t { none, feature, operation } kind = Kind::none;
+    bool inverted = false;        ///< of a feature: the code is for processors without it
+    bool direct_call = false;     ///< of a feature: the replacement is a call that the kernel makes direct
+    std::uint16_t number = 0;     ///< word * 32 + bit of a feature; the type of a paravirt operation
+    friend constexpr bool operator==(const TableDetail&, const TableDetail&) = default;
+};
+/// Words it as arch/x86/include/asm/cpufeatures.h writes features, "not feature 9*32+20", or as "operation 21"; empty for none.
+std::string to_text(const TableDetail& detail);
+
+/// Sorted, copied and walked by the hundred thousand: fields stand in the order that leaves no gaps.
 struct TableEntry {
     TableKind kind;
+    TableDetail detail;           ///< of alternatives and paravirt sites
     SectionIndex section = 0;     ///< section of the code it speaks of
+    SectionIndex peer_section = 0;///< section of `peer`; meaningless without it
     AddressRange code;            ///< what it covers; one byte long when the table gives a point
     std::optional<VirtAddr> peer; ///< the other address, by kind
-    SectionIndex peer_section = 0;///< section of `peer`; meaningless without it
-    std::string detail;           ///< e.g. "feature 9*32+20" for alternatives; empty otherwise
     /// Of alternatives: where the entry of .altinstructions itself lies, and its bytes (its layout); size 0 otherwise.
-    SectionIndex entry_section = 0;
     VirtAddr entry_address;
+    SectionIndex entry_section = 0;
     std::uint8_t entry_size = 0;
 };
 
@@ -101,9 +113,13 @@ struct RelocationSlot {
 
 /// A code address known from outside the instruction stream.
 struct CodePointer {
+    enum class Origin : std::uint8_t { entry, symbol, relocation, table, data_pointer };
+    CodePointer() = default;
+    CodePointer(SectionIndex of, VirtAddr at, Origin from) : section(of), origin(from), address(at) {}
+
     SectionIndex section = 0;
+    Origin origin = Origin::entry;
     VirtAddr address;
-    enum class Origin : std::uint8_t { entry, symbol, relocation, table, data_pointer } origin = Origin::entry;
 };
 
 /// What a decoder said of the file while it was still expanding; see OpenOptions::decode_ahead. Cells as scan/section_code.h

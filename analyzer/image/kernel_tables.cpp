@@ -57,7 +57,7 @@ void load_points(ElfWork& work, const TableFields& fields, const PointTable& tab
         }
         std::optional<Place> peer;
         if (table.has_peer) peer = fields.relative_code(span.section, offset + 4);
-        if (!add_table_entry(work, table.kind, *code, 1, peer, {})) return;
+        if (!add_table_entry(work, table.kind, *code, 1, peer)) return;
     }
     if (lost != 0)
         work.image.notes.push_back(fmt::format("{}: {} of {} entries do not point to code", table.section, lost, span.size / size));
@@ -77,7 +77,7 @@ void load_paravirt(ElfWork& work, const TableFields& fields, const TableSpan& sp
             continue;
         }
         if (!add_table_entry(work, TableKind::paravirt_site, *code, std::max<std::uint64_t>(*length, 1), std::nullopt,
-                             fmt::format("operation {}", *type)))
+                             {TableDetail::Kind::operation, false, false, *type}))
             return;
     }
     if (lost != 0)
@@ -124,14 +124,14 @@ void sort_tables(std::vector<TableEntry>& tables) {
     // keys[to].index is where the entry for `to` stands; each cycle of that permutation is walked once.
     for (std::uint32_t start = 0; start < keys.size(); ++start) {
         if (keys[start].index == start) continue;
-        TableEntry first = std::move(tables[start]);
+        const TableEntry first = tables[start];
         std::uint32_t to = start;
         for (std::uint32_t from = keys[to].index; from != start; from = keys[to].index) {
-            tables[to] = std::move(tables[from]);
+            tables[to] = tables[from];
             keys[to].index = to;
             to = from;
         }
-        tables[to] = std::move(first);
+        tables[to] = first;
         keys[to].index = to;
     }
 }
@@ -153,9 +153,14 @@ void add_pointers(ElfWork& work) {
 TableFinder::TableFinder(const ElfWork& work) : work_(work) {
     for (SectionIndex i = 0; i < work.image.sections.size(); ++i)
         if (!work.image.sections[i].executable) sections_[work.image.sections[i].name].push_back(i);
-    symbols_.reserve(work.image.symbols.size() / 4);
+    if (work.image.relocatable) return;
     for (const Symbol& symbol : work.image.symbols)
-        if (symbol.name.starts_with("__")) symbols_.try_emplace(symbol.name, &symbol);
+        if (symbol.name.starts_with("__")) symbols_.push_back(&symbol);
+}
+
+const Symbol* TableFinder::find_symbol(std::string_view name) const {
+    const auto found = std::find_if(symbols_.begin(), symbols_.end(), [&](const Symbol* symbol) { return symbol->name == name; });
+    return found == symbols_.end() ? nullptr : *found;
 }
 
 std::vector<TableSpan> TableFinder::find(std::string_view section, std::string_view start, std::string_view stop) const {
@@ -164,14 +169,13 @@ std::vector<TableSpan> TableFinder::find(std::string_view section, std::string_v
         for (const SectionIndex i : named->second) spans.push_back({i, 0, work_.image.sections[i].bytes.size()});
         return spans;
     }
-    const auto first = symbols_.find(start);
-    const auto last = symbols_.find(stop);
-    if (work_.image.relocatable || first == symbols_.end() || last == symbols_.end()) return spans;
-    const Symbol& begin = *first->second;
-    const Section& in = work_.image.sections[begin.section];
-    const std::uint64_t offset = begin.address - in.address;
-    const std::uint64_t end = last->second->address - in.address;  // wraps, and then fails the test, if it is before
-    if (end > offset && end <= in.bytes.size()) spans.push_back({begin.section, offset, end - offset});
+    const Symbol* const first = find_symbol(start);
+    const Symbol* const last = find_symbol(stop);
+    if (first == nullptr || last == nullptr) return spans;
+    const Section& in = work_.image.sections[first->section];
+    const std::uint64_t offset = first->address - in.address;
+    const std::uint64_t end = last->address - in.address;  // wraps, and then fails the test, if it is before
+    if (end > offset && end <= in.bytes.size()) spans.push_back({first->section, offset, end - offset});
     return spans;
 }
 
@@ -208,18 +212,18 @@ std::optional<Place> TableFields::relative_code(SectionIndex section, std::uint6
     return place;
 }
 
-bool append_table_entry(ElfWork& work, TableEntry entry) {
+bool append_table_entry(ElfWork& work, const TableEntry& entry) {
     if (work.image.tables.size() >= kMaxEntries) {
         constexpr std::string_view kFull = "kernel tables: more entries than are kept";
         if (work.image.notes.empty() || work.image.notes.back() != kFull) work.image.notes.emplace_back(kFull);
         return false;
     }
-    work.image.tables.push_back(std::move(entry));
+    work.image.tables.push_back(entry);
     return true;
 }
 
 bool add_table_entry(ElfWork& work, TableKind kind, const Place& code, std::uint64_t length, std::optional<Place> peer,
-                     std::string detail) {
+                     TableDetail detail) {
     TableEntry entry;
     entry.kind = kind;
     entry.section = code.section;
@@ -228,8 +232,8 @@ bool add_table_entry(ElfWork& work, TableKind kind, const Place& code, std::uint
         entry.peer = peer->address;
         entry.peer_section = peer->section;
     }
-    entry.detail = std::move(detail);
-    return append_table_entry(work, std::move(entry));
+    entry.detail = detail;
+    return append_table_entry(work, entry);
 }
 
 void load_kernel_tables(ElfWork& work) {

@@ -28,7 +28,9 @@ public:
 private:
     const ElfWork& work_;
     std::unordered_map<std::string_view, std::vector<SectionIndex>> sections_;
-    std::unordered_map<std::string_view, const Symbol*> symbols_;
+    /// The first symbol of that name; null when there is none.
+    const Symbol* find_symbol(std::string_view name) const;
+    std::vector<const Symbol*> symbols_;  ///< the twentieth of all that may bound a table; two dozen are looked for
 };
 
 /// Reads the fields of one image's tables.
@@ -77,10 +79,10 @@ std::optional<TableSpan> find_jump_table(const ElfWork& work, const TableFields&
 void load_patched_places(ElfWork& work, const TableFields& fields, const TableFinder& finder);
 
 /// Adds an entry to the image's tables, up to a bound. Says whether there was room.
-bool append_table_entry(ElfWork& work, TableEntry entry);
+bool append_table_entry(ElfWork& work, const TableEntry& entry);
 
 /// Adds an entry to the image's tables, up to a bound. Its places become code pointers. Says whether there was room.
 bool add_table_entry(ElfWork& work, TableKind kind, const Place& code, std::uint64_t length, std::optional<Place> peer,
-                     std::string detail);
+                     TableDetail detail = {});
 
 }  // namespace trapline::image

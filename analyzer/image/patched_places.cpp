@@ -28,7 +28,7 @@ bool append_point(ElfWork& work, TableKind kind, const Place& code, std::uint64_
     entry.section = code.section;
     const Section& in = work.image.sections[code.section];
     entry.code = {code.address, code.address + std::min<std::uint64_t>(length, in.bytes.size() - (code.address - in.address))};
-    return append_table_entry(work, std::move(entry));
+    return append_table_entry(work, entry);
 }
 
 ByteView code_at(const ElfWork& work, const Place& place) {

@@ -7,10 +7,12 @@
 #include <chrono>
 #include <fmt/format.h>
 #include <mutex>
+#include <optional>
 #include <tbb/enumerable_thread_specific.h>
 #include <tbb/global_control.h>
 #include <tbb/info.h>
 #include <tbb/parallel_for.h>
+#include <tbb/parallel_invoke.h>
 #include <tbb/task_arena.h>
 #include <unordered_map>
 
@@ -56,12 +58,13 @@ public:
         // An arena alone is held to one thread for each processor, with a warning from oneTBB.
         const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(jobs));
         tbb::task_arena arena(jobs);
-        arena.execute([&] { sweep(); });
-        const TableEdges edges(image_, places, sections_);
-        const TableContext tables(image_);
+        std::optional<TableEdges> edges;
+        std::optional<TableContext> tables;
+        arena.execute([&] { tbb::parallel_invoke([&] { sweep(); }, [&] { edges.emplace(image_, places, sections_); }, [&] { tables.emplace(image_); }); });
+        edges->mark(sections_);
         DescentResult descent;
-        arena.execute([&] { descent = descend(image_, sections_, places, edges, decoder_, flagged_, jobs); });
-        const FindingWriter writer(image_, tags_, tables);
+        arena.execute([&] { descent = descend(image_, sections_, places, *edges, decoder_, flagged_, jobs); });
+        const FindingWriter writer(image_, tags_, *tables);
         arena.execute([&] { write_findings(writer); });
         gather(writer, descent);
         note_limits(descent);
@@ -217,6 +220,10 @@ private:
         const auto take_before = [&](CodePlace place) {
             for (; other != across.end() && other->first < place; ++other) add(other->first, other->second);
         };
+        std::size_t findings = across.size();
+        for (const ChunkResult& result : results_) findings += result.findings.size();
+        document_.findings.reserve(findings);
+        places.reserve(findings);
         document_.sections.resize(sections_.size());
         for (std::size_t i = 0; i < sections_.size(); ++i) {
             SectionSummary& summary = document_.sections[i];
@@ -328,7 +335,10 @@ private:
 
 ScanDocument scan(const image::Image& image, const isa::Database& database, const classify::TagTable& tags,
                   const ScanOptions& options) {
-    return Scan(image, database, tags, options).run();
+    const auto work = std::make_shared<Scan>(image, database, tags, options);
+    ScanDocument document = work->run();
+    if (options.retire) options.retire(work);
+    return document;
 }
 
 ScanWithFacts scan_with_facts(const image::Image& image, const isa::Database& database, const classify::TagTable& tags,

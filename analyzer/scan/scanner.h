@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "classify/tags.h"
@@ -18,6 +19,9 @@ struct ScanOptions {
     bool count_all = false;    ///< fill ScanDocument::all_mnemonics
     /// Called from any thread, one call at a time, with bytes done and bytes in all; may be empty.
     std::function<void(std::uint64_t, std::uint64_t)> progress;
+    /// Takes what scan() needed when it is done, to free it when that suits: it is as large as the code, and the report waits
+    /// for the return. May be empty.
+    std::function<void(std::shared_ptr<const void>)> retire;
 };
 
 /// Scans all executable sections: a linear sweep split at symbols, then recursive descent from entries, symbols,

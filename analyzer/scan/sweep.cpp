@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 
+#include "image/sort_runs.h"
 #include "scan/control_flow.h"
 #include "scan/decode_ahead.h"
 #include "scan/padding.h"
@@ -200,7 +202,8 @@ std::vector<std::uint64_t> find_splits(const image::Image& image, image::Section
     for (const image::Symbol& symbol : of_section(image.symbols, section)) add(symbol.address);
     for (const image::TableEntry& entry : of_section(image.tables, section))
         if (names_instruction_start(entry.kind)) add(entry.code.begin);
-    std::sort(splits.begin(), splits.end());
+    // Two lists that are sorted already, one behind the other.
+    image::sort_runs(splits, std::less<>());
     splits.erase(std::unique(splits.begin(), splits.end()), splits.end());
     return splits;
 }

@@ -63,7 +63,8 @@ std::string detail_of(const image::TableEntry& entry) {
     std::string detail;
     if (entry.peer && !peer_role(entry.kind).empty())
         detail = fmt::format("{} 0x{:x}", peer_role(entry.kind), entry.peer->value);
-    if (!entry.detail.empty()) detail += (detail.empty() ? "" : ", ") + entry.detail;
+    const std::string said = image::to_text(entry.detail);
+    if (!said.empty()) detail += (detail.empty() ? "" : ", ") + said;
     return detail;
 }
 

@@ -43,7 +43,7 @@ std::uint64_t jump_length(const SectionCode& code, std::uint64_t offset) {
 
 }  // namespace
 
-TableEdges::TableEdges(const image::Image& image, const CodePlaces& places, std::vector<SectionCode>& sections) {
+TableEdges::TableEdges(const image::Image& image, const CodePlaces& places, const std::vector<SectionCode>& sections) {
     const Originals originals(image);
     for (const image::TableEntry& entry : image.tables) {
         if (entry.kind == image::TableKind::alternative_original && !entry.peer) {
@@ -67,6 +67,9 @@ TableEdges::TableEdges(const image::Image& image, const CodePlaces& places, std:
     std::sort(replacements_.begin(), replacements_.end(), [](const Replacement& a, const Replacement& b) {
         return std::tie(a.begin, a.end, a.resume) < std::tie(b.begin, b.end, b.resume);
     });
+}
+
+void TableEdges::mark(std::vector<SectionCode>& sections) const {
     for (const auto& [from, to] : edges_) sections[from.section].map.set_landmark(from.offset);
 }
 

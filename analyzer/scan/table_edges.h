@@ -19,9 +19,10 @@ namespace trapline::scan {
 /// apply_relocation after), so the bytes as they stand in the file give the true target.
 class TableEdges {
 public:
-    /// Marks every place with an edge as a landmark in its section's map. Entries that lead out of the sections under scan
-    /// are left out.
-    TableEdges(const image::Image& image, const CodePlaces& places, std::vector<SectionCode>& sections);
+    /// Looks at the sections' bytes, not at their maps. Entries that lead out of the sections under scan are left out.
+    TableEdges(const image::Image& image, const CodePlaces& places, const std::vector<SectionCode>& sections);
+    /// Marks every place with an edge as a landmark in its section's map. After the sweep.
+    void mark(std::vector<SectionCode>& sections) const;
 
     /// Says where control may also go when the instruction at a landmark is reached. May repeat places.
     std::span<const std::pair<CodePlace, CodePlace>> from(CodePlace place) const;

@@ -60,8 +60,8 @@ TEST_CASE("each layout of struct alt_instr is recognised by the table as a whole
     CHECK(originals[1].peer == VirtAddr{kReplacement + 4});
     CHECK(replacements[1].code == AddressRange{{kReplacement + 4}, {kReplacement + 7}});
     CHECK(replacements[1].peer == VirtAddr{kText + 16});
-    CHECK(originals[0].detail == (size == 14 ? "not feature 3*32+11" : "feature 3*32+11"));
-    CHECK(originals[1].detail == (size == 14 ? "feature 3*32+11, direct call" : "feature 3*32+11"));
+    CHECK(to_text(originals[0].detail) == (size == 14 ? "not feature 3*32+11" : "feature 3*32+11"));
+    CHECK(to_text(originals[1].detail) == (size == 14 ? "feature 3*32+11, direct call" : "feature 3*32+11"));
     REQUIRE_FALSE(image.facts.empty());
     CHECK_THAT(image.facts.back(), Contains("40 entries of " + std::to_string(size) + " bytes"));
 }
@@ -110,7 +110,7 @@ TEST_CASE("paravirt sites have a type and a length; points outside code are coun
     const auto sites = of(image, TableKind::paravirt_site);
     REQUIRE(sites.size() == 1);
     CHECK(sites[0].code == AddressRange{{kText + 5}, {kText + 12}});
-    CHECK(sites[0].detail == "operation 21");
+    CHECK(to_text(sites[0].detail) == "operation 21");
     CHECK_THAT(image.notes.back(), Contains("1 of 2"));
 }
 

@@ -57,9 +57,9 @@ TEST_CASE("a module's alternatives and lock table are read through its relocatio
     CHECK(original.code == AddressRange{{0}, {2}});
     CHECK(original.peer == VirtAddr{1});
     CHECK(original.peer_section == 1);
-    CHECK(original.detail == "feature 9*32+20");
+    CHECK(to_text(original.detail) == "feature 9*32+20");
     CHECK(image.tables[1].code == AddressRange{{2}, {3}});
-    CHECK(image.tables[1].detail == "not feature 3*32+9");
+    CHECK(to_text(image.tables[1].detail) == "not feature 3*32+9");
     CHECK_FALSE(image.tables[1].peer);
     CHECK(image.tables[2].kind == TableKind::smp_lock);
     CHECK(image.tables[2].code.begin == VirtAddr{3});

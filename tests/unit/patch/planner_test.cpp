@@ -196,7 +196,7 @@ struct AlternativeCode : Code64 {
         const auto entries = add(".altinstructions", kText64 + 0x2000, entry);
         image.sections[entries].executable = false;
         const auto add_entry = [&](image::TableKind kind, image::SectionIndex section, std::uint64_t begin, std::uint64_t size, std::uint64_t peer) {
-            table(kind, section, begin, begin + size, VirtAddr{peer}, "feature 0*32+1");
+            table(kind, section, begin, begin + size, VirtAddr{peer}, {image::TableDetail::Kind::feature, false, false, 1});
             image::TableEntry& added = image.tables.back();
             added.entry_section = entries;
             added.entry_address = VirtAddr{kText64 + 0x2000};

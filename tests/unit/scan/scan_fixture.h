@@ -64,7 +64,7 @@ public:
         image.pointers.push_back({section, {address}, origin});
     }
     void table(image::TableKind kind, image::SectionIndex section, std::uint64_t begin, std::uint64_t end,
-               std::optional<VirtAddr> peer = std::nullopt, const std::string& detail = "") {
+               std::optional<VirtAddr> peer = std::nullopt, image::TableDetail detail = {}) {
         image::TableEntry entry;
         entry.kind = kind;
         entry.section = section;

@@ -155,7 +155,7 @@ TEST_CASE("scan: an alternative's replacement is reached with its original and r
     code.pointer(text, 0x1000);
     code.table(TableKind::alternative_original, text, 0x1001, 0x1003);
     code.table(TableKind::alternative_original, text, 0x1010, 0x1012);
-    code.table(TableKind::alternative_replacement, body, 0x2000, 0x2001, VirtAddr{0x1001}, "feature 9*32+20");
+    code.table(TableKind::alternative_replacement, body, 0x2000, 0x2001, VirtAddr{0x1001}, {image::TableDetail::Kind::feature, false, false, 9 * 32 + 20});
     code.table(TableKind::alternative_replacement, body, 0x2001, 0x2002, VirtAddr{0x1010});
     const ScanDocument document = code.scan();
     // cli is copied over 1001; it does not fall through into the sti of the other replacement.
