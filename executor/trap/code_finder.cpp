@@ -93,6 +93,7 @@ public:
             found.starts.set(at);
             found.forms[at] = place.form;
             if (place.target != kNowhere) found.targets.set(place.target);
+            if (!place.falls_through) found.ends.set(at);
         });
         return found;
     }

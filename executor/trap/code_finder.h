@@ -33,6 +33,7 @@ struct FoundCode {
     std::bitset<kPageBytes> starts;                     ///< an instruction
     std::array<decode::FormIndex, kPageBytes> forms{};  ///< its form, where `starts` is set
     std::bitset<kPageBytes> targets;                    ///< a direct branch of the page's leads here
+    std::bitset<kPageBytes> ends;                       ///< an instruction that control does not fall through
 };
 
 /// Finds the instructions of a page. `entry` is the offset at which execution enters.

@@ -14,6 +14,15 @@ constexpr std::uint8_t kInt3 = 0xCC;
 constexpr std::size_t kLongest = 15;       // bytes of an instruction
 constexpr std::size_t kRunIn = 64;         // bytes before the page from which decoding is tried
 
+/// Whether an instruction begins where a window ends; or the last one in it, filler behind a return or a jump, reaches over the end.
+bool ends_in_step(const FoundCode& found, std::size_t begin, std::size_t end) {
+    if (end >= kPageBytes || found.starts[end] || end == begin) return true;
+    std::size_t last = end - 1, before = begin;
+    while (last > begin && !found.starts[last]) --last;
+    for (std::size_t at = begin; at < last; at = found.starts._Find_next(at)) before = at;
+    return last > begin && found.ends[before];
+}
+
 }  // namespace
 
 CodePages::CodePages(const decode::InstructionDecoder& decoder, const SiteForms& forms, const SharedPages& ram, const SharedPages& copies, bool all_sites)
@@ -100,8 +109,7 @@ const CodePage& CodePages::prepare(std::uint32_t frame, std::uint32_t linear_pag
     if (neighbours.user && user_gate_ != 0 && !all_sites_) put_user_calls(*page, found);
     for (const CodeOverlay* overlay : overlays) {
         // A plan that took data for code, or met it out of step, must not be believed: the window's ends are instructions here too.
-        const bool in_step = page->starts[overlay->window_begin] && (overlay->window_end >= kPageBytes || page->starts[overlay->window_end] || overlay->window_end == overlay->window_begin);
-        if (!in_step || (overlay->evicted_end != 0 && !page->starts[overlay->evicted_begin])) continue;
+        if (!page->starts[overlay->window_begin] || !ends_in_step(found, overlay->window_begin, overlay->window_end) || (overlay->evicted_end != 0 && !page->starts[overlay->evicted_begin])) continue;
         // What a patch moves to its stub runs there as it is: not while it ought to trap.
         const auto replaced = [&](const FpuSite& site) {
             return (site.offset >= overlay->window_begin && site.offset < overlay->window_end) || (site.offset >= overlay->evicted_begin && site.offset < overlay->evicted_end);

@@ -30,13 +30,18 @@ bool is_whole(const FoundCode& found, std::span<const std::uint8_t> page, std::s
 
 std::vector<std::uint16_t> find_call_windows(const FoundCode& found, std::span<const std::uint8_t> page) {
     std::vector<std::uint16_t> windows;
+    std::size_t free = 0;  // where the last window ends
+    const auto take = [&](std::size_t begin) {
+        windows.push_back(static_cast<std::uint16_t>(begin));
+        free = begin + kFarCallBytes;
+    };
     for (std::size_t at = found.starts._Find_first(); at + kFarCallBytes < kPageBytes; at = found.starts._Find_next(at)) {
-        if (page[at] != kInt || page[at + 1] != kSystemCall) continue;
-        if (at >= kMovBytes && found.starts[at - kMovBytes] && page[at - kMovBytes] == kMovEax && found.starts._Find_next(at - kMovBytes) == at &&
+        if (page[at] != kInt || page[at + 1] != kSystemCall || at < free) continue;
+        if (at >= kMovBytes + free && found.starts[at - kMovBytes] && page[at - kMovBytes] == kMovEax && found.starts._Find_next(at - kMovBytes) == at &&
             !is_entered(found, at - kMovBytes, at + kIntBytes))
-            windows.push_back(static_cast<std::uint16_t>(at - kMovBytes));
+            take(at - kMovBytes);
         else if (is_whole(found, page, at, at + kFarCallBytes) && !is_entered(found, at, at + kFarCallBytes))
-            windows.push_back(static_cast<std::uint16_t>(at));
+            take(at);
     }
     return windows;
 }

@@ -15,7 +15,7 @@ namespace trapline::executor {
 inline constexpr std::size_t kFarCallBytes = 7;
 
 /// Offsets of windows of kFarCallBytes in the page, each of whole instructions of which one is INT 80h, and into which no branch of the page
-/// leads. They begin at the INT 80h or at the MOV that loads EAX before it. `page` is the page's bytes.
+/// leads. They begin at the INT 80h or at the MOV that loads EAX before it, and do not overlap. `page` is the page's bytes.
 std::vector<std::uint16_t> find_call_windows(const FoundCode& found, std::span<const std::uint8_t> page);
 
 }  // namespace trapline::executor

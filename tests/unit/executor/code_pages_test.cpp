@@ -161,6 +161,29 @@ TEST_CASE("a springboard is laid where the instructions that made room for it be
     }
 }
 
+TEST_CASE("a window may end in filler that nothing falls into, and in nothing else", "[code_pages]") {
+    struct Row {
+        const char* text;
+        std::vector<std::uint8_t> bytes;
+        bool laid;
+    };
+    const Row rows[] = {
+        {"sti; ret; a long no-operation", {0xFB, 0xC3, 0x8D, 0xB4, 0x26, 0x00, 0x00, 0x00, 0x00, 0xC3}, true},
+        {"sti; jmp +9; a long no-operation", {0xFB, 0xEB, 0x09, 0x8D, 0xB4, 0x26, 0x00, 0x00, 0x00, 0x00, 0xC3, 0x90, 0xC3}, true},
+        {"sti; nop; a long no-operation that is run", {0xFB, 0x90, 0x8D, 0xB4, 0x26, 0x00, 0x00, 0x00, 0x00, 0xC3}, false},
+        {"one long instruction", {0xC7, 0x05, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x00, 0xC3}, false},
+        {"five whole ones", {0xFB, 0x90, 0x90, 0x90, 0x90, 0xC3}, true},
+    };
+    for (const Row& row : rows) {
+        INFO(row.text);
+        Pages pages;
+        std::copy(row.bytes.begin(), row.bytes.end(), pages.ram.page(0));
+        const CodeOverlay jump{.offset = 0, .bytes = {0xE9, 0, 0, 0, 1}, .window_begin = 0, .window_end = 5};
+        const CodeOverlay* const overlays[] = {&jump};
+        CHECK(pages.prepare(0, overlays).has_overlays == row.laid);
+    }
+}
+
 TEST_CASE("a springboard that moves an x87 instruction is left out while it traps", "[code_pages]") {
     Pages pages;
     std::memset(pages.ram.page(0), 0x90, kPageBytes);
