@@ -12,6 +12,8 @@ namespace {
 
 // The tables about code come next and add as many. Address space alone, where there are fewer.
 constexpr std::size_t kUsualTablePointers = 160u << 10;
+// Slots in code; a distribution's kernel has under 300,000 in all.
+constexpr std::size_t kUsualSlots = 320u << 10;
 
 // One list of the table: entries [begin, end), in words from the table's start.
 struct List {
@@ -41,7 +43,7 @@ struct Slots {
 Slots read_slots(const ElfWork& work, ByteView table, const List& list, std::uint8_t width) {
     Slots slots;
     slots.targets.reserve(list.end - list.begin);
-    slots.in_code.reserve(list.end - list.begin);
+    slots.in_code.reserve(std::min<std::size_t>(table.size() / 4, kUsualSlots));  // those of the other lists are put behind them
     for (std::uint64_t i = list.begin; i < list.end; ++i) {
         const std::uint32_t entry = *table.get<std::uint32_t>(4 * i);
         const std::uint64_t address =

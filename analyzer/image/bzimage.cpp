@@ -31,7 +31,7 @@ Image make_image(const Layer& layer, Format format, std::string_view part) {
     Image image;
     image.name = fmt::format("{}!{}", layer.name, part);
     image.format = format;
-    image.sha256 = sha256_hex(layer.bytes());
+    image.sha256 = layer.sha256.empty() ? sha256_hex(layer.bytes()) : layer.sha256;
     image.size = layer.bytes().size();
     image.wrappers = layer.wrappers;
     image.wrappers.emplace_back("bzimage");

@@ -108,7 +108,7 @@ bool makes_pointers(TableKind kind) {
     return false;
 }
 
-/// Sorts by place, stably. Entries are large: their places are sorted, then each entry moves once.
+/// Sorts by place, stably. Entries are large: their places are sorted, then each entry is copied once.
 void sort_tables(std::vector<TableEntry>& tables) {
     struct Key {
         SectionIndex section = 0;
@@ -121,19 +121,11 @@ void sort_tables(std::vector<TableEntry>& tables) {
     for (const TableEntry& entry : tables) keys.push_back({entry.section, static_cast<std::uint32_t>(keys.size()), entry.code.begin.value});
     sort_by_key(keys, [](const Key& key) { return key.begin; });
     sort_by_key(keys, [](const Key& key) { return key.section; });
-    // keys[to].index is where the entry for `to` stands; each cycle of that permutation is walked once.
-    for (std::uint32_t start = 0; start < keys.size(); ++start) {
-        if (keys[start].index == start) continue;
-        const TableEntry first = tables[start];
-        std::uint32_t to = start;
-        for (std::uint32_t from = keys[to].index; from != start; from = keys[to].index) {
-            tables[to] = tables[from];
-            keys[to].index = to;
-            to = from;
-        }
-        tables[to] = first;
-        keys[to].index = to;
-    }
+    // A second list, not moves along the cycles of the permutation: there each place to go to is known only at the one before.
+    std::vector<TableEntry> sorted;
+    sorted.reserve(tables.size());
+    for (const Key& key : keys) sorted.push_back(tables[key.index]);
+    tables.swap(sorted);
 }
 
 /// Makes code pointers of the sorted entries: those of the code come in order, so that they need no sorting again.

@@ -14,6 +14,7 @@
 #include "image/bzimage.h"
 #include "image/content.h"
 #include "image/decompress.h"
+#include "image/digest.h"
 #include "image/elf.h"
 #include "image/raw.h"
 
@@ -120,7 +121,10 @@ private:
                 payload_opened.set_exception(std::current_exception());
             }
         });
-        if (Status done = hand_over(open_bzimage_setup(layer, *header)); !done || stopped_) return done;
+        // Setup and stub are parts of one file; the layer itself may not change any more.
+        Layer hashed = layer;
+        if (hashed.sha256.empty()) hashed.sha256 = sha256_hex(hashed.bytes());
+        if (Status done = hand_over(open_bzimage_setup(hashed, *header)); !done || stopped_) return done;
         // Without the flag, which protocol 2.12 brought, only the kernel's ELF class says how wide the stub's code is.
         bool kernel_64 = header->kernel_64;
         std::optional<Result<Layer>> expanded;
@@ -128,7 +132,7 @@ private:
             expanded = expanding.get();
             if (*expanded && identify((*expanded)->view()) == Content::elf) kernel_64 = (*expanded)->view().get<std::uint8_t>(4) == 2;
         }
-        if (Status done = hand_over(open_bzimage_stub(layer, *header, kernel_64)); !done || stopped_) return done;
+        if (Status done = hand_over(open_bzimage_stub(hashed, *header, kernel_64)); !done || stopped_) return done;
         Result<Layer> payload = expanded ? std::move(*expanded) : expanding.get();
         expanded_ += payload ? payload->bytes().size() : payload.error().code == ErrorCode::refused ? options_.max_decompressed : 0;
         if (!payload) {
