@@ -3,7 +3,9 @@
 #include "scan/descent.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <utility>
 
 #include <tbb/parallel_for.h>
 
@@ -75,11 +77,15 @@ public:
 
     DescentResult run(Seeds& seeds) {
         while (seeds.take(worklist_)) {
-            while (!worklist_.empty()) {
-                const CodePlace place = worklist_.back();
-                worklist_.pop_back();
-                follow(place);
-            }
+            for (const CodePlace& place : worklist_) fetch(place);
+            do {
+                while (!worklist_.empty()) {
+                    const CodePlace place = worklist_.back();
+                    worklist_.pop_back();
+                    follow(place);
+                }
+                for (CodePlace& place : waiting_) list(std::exchange(place, kNowhere));
+            } while (!worklist_.empty());
         }
         return std::move(result_);
     }
@@ -160,8 +166,19 @@ private:
         return CodePlace{section, *offset};
     }
 
+    /// Notes a target. Most were reached before, and to ask for it at once is to wait for the cache: what was noted a dozen
+    /// targets ago is asked for instead.
     void push(CodePlace place) {
-        if (!sections_[place.section].map.is_reached(place.offset)) worklist_.push_back(place);
+        fetch(place);
+        list(std::exchange(waiting_[next_waiting_++ % waiting_.size()], place));
+    }
+    void list(CodePlace place) {
+        if (place != kNowhere && !sections_[place.section].map.is_reached(place.offset)) worklist_.push_back(place);
+    }
+    void fetch(CodePlace place) const {
+        const SectionCode& code = sections_[place.section];
+        code.map.fetch(place.offset);
+        __builtin_prefetch(code.bytes.data() + place.offset);
     }
 
     const image::Image& image_;
@@ -170,7 +187,14 @@ private:
     const TableEdges& edges_;
     const decode::InstructionDecoder& decoder_;
     const FlaggedForms& flagged_;
+    static constexpr CodePlace kNowhere{static_cast<std::size_t>(-1), 0};
     std::vector<CodePlace> worklist_;
+    std::array<CodePlace, 16> waiting_ = [] {
+        std::array<CodePlace, 16> none;
+        none.fill(kNowhere);
+        return none;
+    }();
+    std::size_t next_waiting_ = 0;
     DescentResult result_;
 };
 

@@ -73,6 +73,9 @@ public:
         for (std::size_t at = 0; at < size_; ++at) cells_.get()[at] = static_cast<std::uint8_t>(cells_.get()[at] & ~kReached);
     }
 
+    /// Has the processor load what is known of an offset that will be asked for soon.
+    void fetch(std::uint64_t offset) const { __builtin_prefetch(cells_.get() + offset); }
+
     /// Length of the swept instruction that starts here, 0 when none does.
     int swept_length(std::uint64_t offset) const { return cell(offset) & kLength; }
     bool is_flagged(std::uint64_t offset) const { return (cell(offset) & kFlagged) != 0 && swept_length(offset) != 0; }
