@@ -32,7 +32,7 @@ LIBRARIES = {
     "capstone/": ["analyzer/decode/capstone_*.cpp"],
     "llvm/": ["analyzer/decode/llvm_*.cpp", "analyzer/image/*.cpp"],
     "archive": ["analyzer/image/*"],
-    "zlib.h": ["analyzer/image/lzo.cpp"],
+    "zlib.h": ["analyzer/image/lzo.cpp", "analyzer/image/xz_block.cpp"],
     "lzma": ["analyzer/image/compress.cpp", "analyzer/image/xz_block.cpp"],
     "lz4hc": ["analyzer/image/compress.cpp"],
     "valijson/": ["analyzer/isa/schema_check.cpp"],
