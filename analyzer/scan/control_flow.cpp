@@ -175,15 +175,8 @@ bool plain_branch(Bytes bytes, Mode mode, VirtAddr address, ControlFlow& flow) {
     }
 }
 
-}  // namespace
-
-bool may_transfer_control(OpcodeMap map, std::uint8_t opcode) {
-    return (map == OpcodeMap::one && kOneByteTransfers[opcode]) || (map == OpcodeMap::m0f && kTwoByteTransfers[opcode]);
-}
-
-ControlFlow control_flow(Bytes bytes, Mode mode, VirtAddr address) {
-    if (ControlFlow flow; plain_branch(bytes, mode, address, flow)) return flow;
-    if (surely_falls_through(bytes, mode)) return {};
+/// The flow of what is neither a plain branch nor known by its opcode byte.
+ControlFlow parsed_flow(Bytes bytes, Mode mode, VirtAddr address) {
     if (emulation_prefix_length(bytes) != 0) return {};
     const Structure insn = decode::parse_structure(decode::OpcodeMaps::generated(), bytes, mode);
     // Statuses other than ok still come with length and key where a record may overrule them (a legal LOCK).
@@ -195,6 +188,19 @@ ControlFlow control_flow(Bytes bytes, Mode mode, VirtAddr address) {
     }
     if (insn.key.map == OpcodeMap::m0f) return two_byte(insn, bytes, address);
     return {};
+}
+
+}  // namespace
+
+bool may_transfer_control(OpcodeMap map, std::uint8_t opcode) {
+    return (map == OpcodeMap::one && kOneByteTransfers[opcode]) || (map == OpcodeMap::m0f && kTwoByteTransfers[opcode]);
+}
+
+ControlFlow control_flow(Bytes bytes, Mode mode, VirtAddr address) {
+    // One variable, which stands where the caller wants it: a copy would wait for the writes of its fields.
+    ControlFlow flow;
+    if (!plain_branch(bytes, mode, address, flow) && !surely_falls_through(bytes, mode)) flow = parsed_flow(bytes, mode, address);
+    return flow;
 }
 
 }  // namespace trapline::scan
