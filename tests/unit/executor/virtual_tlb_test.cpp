@@ -57,7 +57,9 @@ struct Tlb {
         if (auto made = VirtualTlb::create(ram, code, ram.pages())) tlb = std::move(*made);
         else WARN("skipped: " + made.error().describe());
     }
-    ~Tlb() { munmap(at(16), std::size_t{VirtualTlb::kPages - 16 + 1} * kPageBytes); }  // with the page behind 4 GiB
+    ~Tlb() {
+        if (tlb) munmap(at(16), std::size_t{VirtualTlb::kPages - 16 + 1} * kPageBytes);  // with the page behind 4 GiB
+    }
     /// A page whose neighbours lead elsewhere, so that the host cannot join them.
     bool map_alone(std::uint32_t i) { return tlb->map(kFirst + i, 1, {.frame = i * 5 % 64, .present = true, .writable = true}); }
 };
