@@ -85,10 +85,11 @@ class Watch(threading.Thread):
         self.broker, self.errors, self.complaints, self.confined, self.done = broker, errors, set(), 0, threading.Event()
 
     def look(self, pid):
+        started = self.errors.stat().st_size > 0  # looked at first: the filter comes before the broker says so
         state = status(pid)
         if state is None or state["State"].startswith(("Z", "X")):
             return
-        seccomp, started = state.get("Seccomp") == "2", self.errors.stat().st_size > 0
+        seccomp = state.get("Seccomp") == "2"
         if children(pid) and seccomp:
             self.complaints.add("the monitor has made a process")
         if state["Threads"] != "1" and seccomp:
