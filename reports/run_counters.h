@@ -22,7 +22,7 @@ inline constexpr std::array<RunCounter, 5> kExitCounters = {{
 }};
 
 /// Members of `mmu`, in the document's order.
-inline constexpr std::array<RunCounter, 10> kMmuCounters = {{
+inline constexpr std::array<RunCounter, 11> kMmuCounters = {{
     {"fills_mapped", "page faults answered with a mapping of the host"},
     {"fills_faulted", "page faults that were the guest's own, and were delivered to it"},
     {"fills_interpreted", "accesses interpreted instead: devices, pages without memory"},
@@ -33,6 +33,7 @@ inline constexpr std::array<RunCounter, 10> kMmuCounters = {{
     {"flushes", "flushes that the guest asked for: CR3, CR0, CR4"},
     {"code_pages_scanned", "pages of code decoded and copied before they ran"},
     {"code_writes", "writes that took such a copy away"},
+    {"code_reads", "reads of such a page that were answered with the guest's own bytes"},
 }};
 
 }  // namespace trapline::reports

@@ -60,7 +60,7 @@ RunStatistics collect_statistics(const RunRequest& request, const RunResult& res
     out.exits = {{"entries", numbers.entries}, {"signals", numbers.signals}, {"hypercalls", numbers.hypercalls}, {"kicks", numbers.kicks}, {"interpreted", numbers.interpreted}};
     out.mmu = {{"fills_mapped", numbers.fills[0]}, {"fills_faulted", numbers.fills[1]}, {"fills_interpreted", numbers.fills[2]}, {"fills_refused", numbers.fills[3]},
                {"maps", numbers.maps}, {"unmaps", numbers.unmaps}, {"protects", numbers.protects}, {"flushes", numbers.flushes},
-               {"code_pages_scanned", numbers.code_scans}, {"code_writes", numbers.code_writes}};
+               {"code_pages_scanned", numbers.code_scans}, {"code_writes", numbers.code_writes}, {"code_reads", numbers.code_reads}};
     for (std::uint32_t vector = 0; vector < numbers.delivered.size(); ++vector)
         if (numbers.delivered[vector] != 0) out.events.emplace_back(vector, numbers.delivered[vector]);
 

@@ -102,6 +102,7 @@ Ended describe(Machine& machine, const RunOutcome& outcome) {
     numbers.host_mappings = const_cast<Mmu&>(machine.mmu()).tlb().count_mappings();
     numbers.code_scans = machine.code().scans();
     numbers.code_writes = machine.mmu().code_writes();
+    numbers.code_reads = machine.mmu().code_reads();
     numbers.delivered = statistics.delivered;
     numbers.last = statistics.last;
     ended.detail = outcome.detail;

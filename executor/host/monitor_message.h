@@ -55,7 +55,7 @@ struct EndedNumbers {
     std::uint64_t guest_ticks = 0, monitor_ticks = 0, idle_ticks = 0;
     std::uint64_t entries = 0, signals = 0, hypercalls = 0, kicks = 0, interpreted = 0;
     std::array<std::uint64_t, 4> fills{};  ///< by Fill
-    std::uint64_t maps = 0, unmaps = 0, protects = 0, flushes = 0, code_scans = 0, code_writes = 0;
+    std::uint64_t maps = 0, unmaps = 0, protects = 0, flushes = 0, code_scans = 0, code_writes = 0, code_reads = 0;
     std::uint64_t host_mappings = 0, overflows = 0;  ///< VirtualTlb::count_mappings at the end, MappingCounts::overflows
     std::array<std::uint64_t, 256> delivered{};
     LastHappenings last;

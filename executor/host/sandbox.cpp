@@ -147,7 +147,7 @@ Status confine_calls(const KeptDescriptors& kept) {
     std::vector<CallRule> rules = {
         guest_mapping(kept.ram, PROT_READ, kNotWrite),
         {SYS_munmap, {}},
-        guest_mapping(kept.code, PROT_READ | PROT_EXEC, ~std::uint64_t{0}),
+        guest_mapping(kept.code, PROT_EXEC, ~std::uint64_t{PROT_READ}),
         {SYS_timer_settime, {}},
         {SYS_rt_sigreturn, {}},
         {SYS_modify_ldt, {{0, 0x11}}},

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "executor/host/cpu.h"
+
 namespace trapline::executor {
 namespace {
 
@@ -34,7 +36,11 @@ Mmu::Mmu(Vcpu& vcpu, const SharedPages& ram, VirtualTlb& tlb, CodePages& code, P
     look_at_host();
 }
 
-void Mmu::look_at_host() { first_mappable_ = first_mappable_page(); }
+void Mmu::look_at_host() {
+    constexpr std::uint32_t kOspke = 1u << 4;  // CPUID.7.0:ECX: protection keys are enabled, so Linux hides pages that may only be executed
+    first_mappable_ = first_mappable_page();
+    hides_code_ = (host_cpuid(7, 0).ecx & kOspke) != 0;
+}
 
 bool Mmu::can_map(std::uint32_t page, std::uint64_t frame) const {
     return frame < ram_->pages() && page >= first_mappable_ && !tlb_->is_reserved(page) && !devices_->is_device_page(frame);
@@ -76,6 +82,7 @@ Fill Mmu::fill_page(std::uint32_t linear, bool write, bool fetch, std::uint32_t 
         in_place_ = in_place_ && code->is_plain();
         to.writable = false;
         to.executable = true;
+        to.hidden = is_hidden(*code);
         if (vcpu_->cpl == 3 && execution_offset() == 0 && map_code_around(page, to)) return Fill::mapped;
         return tlb_->map(page + execution_offset() / kPageBytes, 1, to) ? Fill::mapped : Fill::exhausted;
     }
@@ -85,7 +92,14 @@ Fill Mmu::fill_page(std::uint32_t linear, bool write, bool fetch, std::uint32_t 
         forget_code(frame);
         code = nullptr;
     }
-    if (code != nullptr) to.writable = false;
+    if (code != nullptr) {
+        to.writable = false;
+        if (const MappedPage here = tlb_->find(page); here.present && here.hidden && here.frame == frame) {
+            ++code_reads_;
+            if (!code_->count_read(frame)) return Fill::interpret;
+            to.executable = true;
+        }
+    }
     if (code == nullptr && map_around(page, translation, to)) return Fill::mapped;
     return tlb_->map(page, 1, to) ? Fill::mapped : Fill::exhausted;
 }
@@ -135,7 +149,7 @@ bool Mmu::map_code_around(std::uint32_t page, MappedPage to) {
         PageTranslation next;
         if (tlb_->find(at).present || !peek_pages(*vcpu_, *ram_, at * kPageBytes, next) || next.frame != frame || next.user != to.user || next.global != to.global || !can_map(at, frame)) return false;
         const CodePage* const code = code_->find(frame);
-        return code != nullptr && !code->has_overlays;
+        return code != nullptr && !code->has_overlays && is_hidden(*code) == to.hidden;
     };
     std::uint32_t first = page, end = page + 1;
     while (first != 0 && page - first < kCodeAround && joins(first - 1)) --first;

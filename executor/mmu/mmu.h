@@ -41,7 +41,7 @@ public:
     /// Keeps references to all.
     Mmu(Vcpu& vcpu, const SharedPages& ram, VirtualTlb& tlb, CodePages& code, PhysicalDevices& devices, FindOverlays overlays);
 
-    /// Finds out which pages the host lets this process map; again after privileges have been given up.
+    /// Finds out which pages the host lets this process map, and how; again after privileges have been given up.
     void look_at_host();
     /// Answers a page fault at a linear address. `instruction` is the linear address of the instruction that met it.
     Fill fill(std::uint32_t linear, bool write, bool fetch, std::uint32_t instruction, Fault& fault);
@@ -85,6 +85,8 @@ public:
     const std::array<std::uint64_t, 4>& fills() const { return fills_; }
     /// Pages of code that were written to.
     std::uint64_t code_writes() const { return code_writes_; }
+    /// Reads of pages of code that were answered with the guest's own bytes instead of the copy's.
+    std::uint64_t code_reads() const { return code_reads_; }
 
 protected:
     MaybeFault read_any(std::uint64_t linear, void* to, std::size_t size, Privilege privilege) override;
@@ -108,6 +110,7 @@ private:
     bool can_map(std::uint32_t page, std::uint64_t frame) const;
     std::optional<std::uint32_t> frame_at(std::uint32_t linear) const;
     void forget_code(std::uint32_t frame);
+    bool is_hidden(const CodePage& code) const { return hides_code_ && execution_offset() == 0 && !code.is_plain() && !code.is_shown; }
     void close_opened();
     const std::uint8_t* neighbour(std::uint32_t page) const;
 
@@ -126,9 +129,10 @@ private:
     std::vector<std::uint32_t> kernel_overlays_;    ///< frames with patches that the supervisor alone can run
     std::vector<bool> without_overlays_;            ///< by frame: run at other CPLs
     bool in_place_ = false;                         ///< without paging: see run_in_place
+    bool hides_code_ = false;                       ///< the host has memory that can be executed and not read
     std::optional<std::uint32_t> opened_;           ///< linear page that one instruction may write to and run from
     std::array<std::uint64_t, 4> fills_{};
-    std::uint64_t code_writes_ = 0;
+    std::uint64_t code_writes_ = 0, code_reads_ = 0;
 };
 
 }  // namespace trapline::executor

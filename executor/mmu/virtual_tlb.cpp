@@ -63,7 +63,7 @@ void VirtualTlb::clear(std::uint32_t page) {
 bool VirtualTlb::map(std::uint32_t page, std::uint32_t count, MappedPage to) {
     const bool copied = to.executable && !to.writable;
     const SharedPages& file = copied ? *code_ : *ram_;
-    const int access = PROT_READ | (to.executable ? PROT_EXEC : 0) | (to.writable ? PROT_WRITE : 0);
+    const int access = (to.hidden ? 0 : PROT_READ) | (to.executable ? PROT_EXEC : 0) | (to.writable ? PROT_WRITE : 0);
     const std::uint64_t offset = std::uint64_t{to.frame} * kPageBytes;
     ++counts_.maps;
     const auto done = [&] {
@@ -74,7 +74,7 @@ bool VirtualTlb::map(std::uint32_t page, std::uint32_t count, MappedPage to) {
         drop_all();
         if (!done()) return false;
     }
-    const std::uint32_t flags = kPresent | (to.executable ? kExecutable : 0) | (to.writable ? kWritable : 0) | (to.user ? kUser : 0) | (to.global ? kGlobal : 0);
+    const std::uint32_t flags = kPresent | (to.executable ? kExecutable : 0) | (to.writable ? kWritable : 0) | (to.user ? kUser : 0) | (to.global ? kGlobal : 0) | (to.hidden ? kHidden : 0);
     for (std::uint32_t i = 0; i < count; ++i) set(page + i, (to.frame + i) << kFrameShift | flags);
     return true;
 }
@@ -125,7 +125,7 @@ void VirtualTlb::drop_all() {
 }
 
 std::uint32_t VirtualTlb::count_mappings() const {
-    constexpr std::uint32_t kHow = kPresent | kWritable | kExecutable;
+    constexpr std::uint32_t kHow = kPresent | kWritable | kExecutable | kHidden;
     std::uint32_t count = 0, before = 0;
     for (const std::uint32_t entry : entries_) {
         const bool continues = (before & kPresent) != 0 && ((entry ^ before) & kHow) == 0 && entry >> kFrameShift == (before >> kFrameShift) + 1;

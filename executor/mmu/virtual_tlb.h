@@ -19,6 +19,7 @@ struct MappedPage {
     bool present = false, writable = false, executable = false;
     bool user = false;      ///< mapped for user code too
     bool global = false;    ///< survives a load of CR3
+    bool hidden = false;    ///< executable pages: reading faults, where the host can have that (protection keys)
 };
 
 /// Counts for statistics.
@@ -69,12 +70,12 @@ public:
 
 private:
     static constexpr std::uint32_t kFrameShift = DirectPages::kFrameShift, kPresent = DirectPages::kPresent, kWritable = DirectPages::kWritable,
-                                   kExecutable = 4, kUser = DirectPages::kUser, kGlobal = 16, kListedLocal = 32, kListedGlobal = 64;
+                                   kExecutable = 4, kUser = DirectPages::kUser, kGlobal = 16, kListedLocal = 32, kListedGlobal = 64, kHidden = 128;
     static constexpr std::uint32_t kListed = kListedLocal | kListedGlobal;
 
     static MappedPage unpack(std::uint32_t entry) {
         return {entry >> kFrameShift, (entry & kPresent) != 0, (entry & kWritable) != 0, (entry & kExecutable) != 0,
-                (entry & kUser) != 0, (entry & kGlobal) != 0};
+                (entry & kUser) != 0, (entry & kGlobal) != 0, (entry & kHidden) != 0};
     }
     void set(std::uint32_t page, std::uint32_t entry);
     void clear(std::uint32_t page);

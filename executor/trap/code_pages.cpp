@@ -35,6 +35,15 @@ void CodePages::forget(std::uint32_t frame) {
     fpu_frames_.erase(frame);
 }
 
+bool CodePages::count_read(std::uint32_t frame) {
+    // A read by a signal costs as much as thousands of others. Old linkers put constants beside code, and a program that computes with them
+    // must get on; a kernel that looks at its own instructions does not look this often.
+    constexpr std::uint32_t kMostReads = 20'000;
+    CodePage& page = *pages_[frame];
+    page.is_shown = ++page.reads > kMostReads;
+    return page.is_shown;
+}
+
 void CodePages::set_fpu_breakpoints(CodePage& page) {
     std::uint8_t* const copy = copies_->page(page.frame);
     const std::uint8_t* const original = ram_->page(page.frame);

@@ -41,6 +41,8 @@ struct CodePage {
     std::uint32_t frame = 0;             ///< of RAM: where the original is
     std::uint32_t linear_page = 0;       ///< where it was first run; overlays hold only there
     bool has_overlays = false;
+    bool is_shown = false;               ///< read too often for each read to be interpreted: what is read is the copy
+    std::uint32_t reads = 0;             ///< that were interpreted
     std::bitset<kPageBytes> breakpoints; ///< an INT3 of ours stands here
     std::bitset<kPageBytes> sites;       ///< an instruction that traps or has become a breakpoint begins here
     std::bitset<kPageBytes> sensitive;   ///< a sensitive instruction of the guest's begins here, whatever has become of it
@@ -93,6 +95,8 @@ public:
     /// Puts the guest's bytes back in RAM where a kernel has copied code as it is run. When it says that there was some, the frame's code
     /// must be forgotten. Kernel code gets this when it is prepared.
     bool restore_copied(std::uint32_t frame) { return copied_.restore(frame, std::span<std::uint8_t, kPageBytes>(ram_->page(frame), kPageBytes)); }
+    /// Counts a read of a page of code that the interpreter answers. True when it shall not any more: the page has become `is_shown`.
+    bool count_read(std::uint32_t frame);
     /// Forgets a frame's code; what is still mapped of it the caller has unmapped.
     void forget(std::uint32_t frame);
     void forget_all();

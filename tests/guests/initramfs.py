@@ -6,7 +6,7 @@ FOLDER, FILE, DEVICE = 0o040755, 0o100755, 0o020600
 
 
 class Archive:
-    """Collects members; `bytes()` is the compressed archive."""
+    """Collects members; `bytes()` is the archive, compressed unless told."""
 
     def __init__(self):
         self.parts = []
@@ -27,9 +27,10 @@ class Archive:
     def device(self, name, major, minor):
         self._add(name, DEVICE, device=(major, minor))
 
-    def bytes(self):
+    def bytes(self, compressed=True):
         self._add("TRAILER!!!", 0)
-        return gzip.compress(b"".join(self.parts), 1)
+        archive = b"".join(self.parts)
+        return gzip.compress(archive, 1) if compressed else archive
 
 
 INIT = b"""#!/bin/busybox sh

@@ -6,7 +6,8 @@ Where it runs: --qemu (TCG, a virtual CPU like the executor's; the default), --t
 command with {guest} in it. Under QEMU the rows of NAME.tcg-differences apply: what TCG prints where it departs from the
 manual, in TSV of the columns COLUMNS. `line` counts in NAME.expected, `expected` is that line again, `tcg` what stands there
 instead (\\n between lines, `-` for none). The rows are held both ways: a line that TCG gets right after all fails too. Where
-TCG loses its way the file is one line, `skip: WHY`. So is NAME.executor-difference, for --trapline: what the executor does not do.
+TCG loses its way the file is one line, `skip: WHY`. So is NAME.executor-difference, for --trapline: what the executor does not do, or
+`skip without protection keys: WHY` for what it does on processors that have them alone (with_protection_keys.py runs it on such a one).
 NAME.boot, where there is one, says with what the guest is started: lines `append COMMAND LINE`, `module FILE TEXT`, the file beside it, and
 `vga` for a guest that needs one under QEMU, `apic` for one that needs APICs. NAME.screen, where there is one, is what --trapline --screen prints at the end.
 With --grub GRUB loads the guest by Multiboot 2 (grub_image.py), under TCG; no rows apply then.
@@ -24,6 +25,7 @@ import grub_image
 
 COLUMNS = ["line", "expected", "tcg", "why"]
 SKIPPED = 77
+KEYLESS = "skip without protection keys: "
 # The virtual CPU of the executor: no APIC, SEP, NX or VME.
 CPU = ("base,level=1,family=6,model=8,stepping=1,"
        + ",".join("+" + feature for feature in "fpu de pse tsc msr pae cx8 pge cmov mmx fxsr sse sse2".split()))
@@ -58,9 +60,14 @@ def apply_differences(expected, differences):
 
 
 def reason_to_skip(path):
-    """Gives the line `skip: WHY` that a file of differences consists of, or None; a file that is absent gives none."""
+    """Gives the line `skip: WHY` or KEYLESS that a file of differences consists of, or None; a file that is absent gives none."""
     text = path.read_text(encoding="ascii").strip() if path.exists() else ""
-    return text if text.startswith("skip: ") and "\n" not in text else None
+    return text if text.startswith(("skip: ", KEYLESS)) and "\n" not in text else None
+
+
+def has_protection_keys(cpuinfo):
+    """Whether the kernel has switched them on."""
+    return "ospke" in cpuinfo.read_text(encoding="utf-8").split()
 
 
 def read_boot(path):
@@ -147,6 +154,7 @@ def main():
     parser.add_argument("--pass-code", type=int, default=0, help="for --program: its exit code when the guest passes")
     parser.add_argument("--guests", type=pathlib.Path, default=pathlib.Path("build/release/corpus/guests/run"))
     parser.add_argument("--timeout", type=float, default=60)
+    parser.add_argument("--cpuinfo", type=pathlib.Path, default=pathlib.Path("/proc/cpuinfo"), help="what the processor has (default: %(default)s)")
     parser.add_argument("expected", type=pathlib.Path, help="corpus/guests/run/NAME.expected")
     options = parser.parse_args()
     if options.trapline and not options.technique:
@@ -154,12 +162,13 @@ def main():
     guest = options.guests / (options.expected.stem + ".elf")
     wanted = options.expected.read_text(encoding="ascii").splitlines(keepends=True)
     differences_file = options.expected.with_suffix(".executor-difference" if options.trapline else ".tcg-differences")
-    if not options.program and not options.grub and (reason := reason_to_skip(differences_file)):
+    reason = None if options.program or options.grub else reason_to_skip(differences_file)
+    if reason and not (reason.startswith(KEYLESS) and has_protection_keys(options.cpuinfo)):
         print(reason)
         return SKIPPED
-    if not options.program and not options.grub and differences_file.exists():
+    if not reason and not options.program and not options.grub and differences_file.exists():
         if options.trapline:
-            print(f"{differences_file}: expected one line, skip: WHY")
+            print(f"{differences_file}: expected one line, skip: WHY or {KEYLESS}WHY")
             return 1
         try:
             lines = [line.rstrip("\n") for line in wanted]

@@ -16,6 +16,7 @@ EMULATOR = "#!/bin/sh\nfor last; do :; done\ncat \"$last\"\nexit 1\n"
 # The same for --trapline, whose exit code is the guest's.
 EXECUTOR = "#!/bin/sh\ncat \"$2\"\n"
 TRAPLINE = ["--trapline"]
+KEYLESS = "skip without protection keys: why\n"
 
 # name, transcript, expected, TCG's differences or None or {suffix of the file: text}, arguments, exit code
 CASES = [
@@ -38,6 +39,9 @@ CASES = [
     ("the executor: TCG's skip does not apply", "a\nb\n", "a\nb\n", "skip: why\n", TRAPLINE, 0),
     ("the executor: left out", "whatever\n", "a\nb\n", {"executor-difference": "skip: why\n"}, TRAPLINE, 77),
     ("the executor: no rows for it", "a\nx\n", "a\nb\n", {"executor-difference": HEADER + "2\tb\tx\twhy\n"}, TRAPLINE, 1),
+    ("the executor: left out without protection keys", "a\n", "a\n", {"executor-difference": KEYLESS, "cpuinfo": "flags\t: fpu pku\n"}, TRAPLINE, 77),
+    ("the executor: not left out with them", "a\n", "a\n", {"executor-difference": KEYLESS, "cpuinfo": "flags\t: fpu pku ospke\n"}, TRAPLINE, 0),
+    ("the executor: not equal with them", "b\n", "a\n", {"executor-difference": KEYLESS, "cpuinfo": "flags\t: fpu pku ospke\n"}, TRAPLINE, 1),
     ("another program: differences do not apply", "a\nb\n", "a\nb\n", HEADER + "2\tb\tx\twhy\n", ["--program", "cat {guest}"], 0),
     ("another program: nothing is left out", "a\nb\n", "a\nb\n", "skip: why\n", ["--program", "cat {guest}"], 0),
     ("another program with another code", "a\n", "a\n", None, ["--program", "cat {guest}", "--pass-code", "3"], 1),
@@ -63,6 +67,7 @@ def main():
             where = ["--qemu", folder / "emulator"]
             if arguments == TRAPLINE:
                 where = ["--trapline", folder / "executor", "--technique", "trap"]
+                where += ["--cpuinfo", folder / "guest.cpuinfo"] if "cpuinfo" in files else []
             elif "--program" in arguments:
                 where = arguments
             command = [sys.executable, RUNNER, *where, "--guests", folder, folder / "guest.expected"]

@@ -5,7 +5,17 @@
 #define BUFFER 0x300000                      // physical pages for code made at run time
 #define ALIAS 0x400000
 
+// Far enough from what is sensitive on both sides that a monitor runs what stands between two of these as it is, and interprets none of it.
+.macro apart
+    .fill 64, 1, 0x90
+    mov $1000, %ecx
+775: dec %ecx
+    jnz 775b
+    .fill 64, 1, 0x90
+.endm
+
 .macro result text
+    apart
     say "\text: "
     say_hex %eax
     say "\n"
@@ -30,21 +40,28 @@ guest:
     pass
 
 reads:
+    apart
     call sensitive
+    apart
     mov sensitive, %eax
     result "pushf, popf, mov ss"
+    apart
     mov sensitive + 4, %eax
     result "mov cs, str"
+    apart
     mov $sensitive - 2, %esi
     lodsl                                    // begins in front of the first one
     and $0xffff0000, %eax
     result "read from two bytes before"
+    apart
     movzbl sensitive + 3, %eax
     result "the second byte of mov ss"
+    apart
     mov $sensitive, %eax
     and $0xfff, %eax
     mov ALIAS(%eax), %eax
     result "through another address"
+    apart
     mov $sensitive, %esi
     mov $before, %edi
     mov $16, %ecx
@@ -54,14 +71,23 @@ reads:
     result "differ from what they were"
 
     // With what writes: the value that comes back is the old one.
+    apart
+    call sensitive
+    apart
     mov $0x9c, %al
     xchg %al, sensitive
     movzbl %al, %eax
     result "xchg with pushf"
+    apart
+    call sensitive
+    apart
     xor %eax, %eax
     lock xaddb %al, sensitive + 1
     movzbl %al, %eax
     result "xadd to popf"
+    apart
+    call sensitive
+    apart
     mov $0x9c, %eax
     mov $0x9c, %edx
     lock cmpxchg %dl, sensitive
@@ -74,13 +100,16 @@ reads:
     movb $0x58, 1f + 1                       // POP EAX
     jmp 1f
 1:  .byte 0x90, 0x90
+    apart
     movzwl 1b, %eax
     movw $0x9090, 1b
     result "push cs made of nops"
 
     // Copied to run elsewhere.
+    apart
     call sensitive
     mov %eax, %edx
+    apart
     mov $sensitive, %esi
     mov $BUFFER, %edi
     mov $16, %ecx
@@ -91,9 +120,8 @@ reads:
     result "their copy, minus the original"
     ring_exit
 
-    .balign 16, 0x90
-    nop                                      // not a page's first bytes
-    nop
+    .balign 4096, 0x90                       // a page of its own; `1b` above is read by its own page
+    .fill 4, 1, 0x90                         // not its first bytes
 sensitive:
     pushfl
     popfl

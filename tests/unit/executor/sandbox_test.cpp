@@ -141,6 +141,7 @@ TEST_CASE("Behind the filter what running a guest takes is answered", "[executor
              must(syscall(SYS_mprotect, kLow, 4096, PROT_READ) == 0 && syscall(SYS_munmap, kLow, 4096) == 0);
          }},
         {"code for executing", [&](const Files& f) { must(map(kLow, 4096, PROT_READ | PROT_EXEC, kGuest, f.kept.code) == static_cast<long>(kLow)); }},
+        {"code for executing and not for reading", [&](const Files& f) { must(map(kLow, 4096, PROT_EXEC, kGuest, f.kept.code) == static_cast<long>(kLow)); }},
         {"one page of RAM for everything", [&](const Files& f) { must(map(kLow, 4096, 7, kGuest, f.kept.ram) == static_cast<long>(kLow)); }},
         {"allocations", [&](const Files&) {
              for (std::size_t size = 16; size <= 64 << 20; size *= 2) {

@@ -12,6 +12,8 @@
 #include <catch2/catch.hpp>
 #include <optional>
 
+#include "executor/host/cpu.h"
+
 using namespace trapline;
 using namespace trapline::executor;
 
@@ -114,6 +116,23 @@ TEST_CASE("what cannot be unmapped or protected alone does not stay as it was", 
         REQUIRE_FALSE(probe.is_writable(kWhole + frame));
         REQUIRE_FALSE(t.tlb->find(kWhole + frame).writable);
     }
+}
+
+TEST_CASE("a hidden page of code cannot be read where the processor has protection keys", "[virtual_tlb]") {
+    Tlb guest;
+    if (!guest.tlb) return;
+    VirtualTlb& tlb = *guest.tlb;
+    const bool has_keys = (host_cpuid(7, 0).ecx & 1u << 4) != 0;
+    Probe probe;
+    MappedPage to{.frame = 0, .present = true, .executable = true};
+    REQUIRE(tlb.map(kFirst, 1, to));
+    CHECK(probe.is_readable(kFirst));
+    CHECK_FALSE(tlb.find(kFirst).hidden);
+    to.hidden = true;
+    REQUIRE(tlb.map(kFirst, 1, to));
+    CHECK(probe.is_readable(kFirst) == !has_keys);
+    CHECK(tlb.find(kFirst).hidden);
+    CHECK_FALSE(probe.is_writable(kFirst));
 }
 
 TEST_CASE("many pages of one frame are unmapped in no time", "[virtual_tlb]") {

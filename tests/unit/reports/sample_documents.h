@@ -170,7 +170,7 @@ inline RunStatistics make_run() {
     run.mnemonics = {{"pushfq", {{{}, {30, 600}, {10, 300}, {}}}}, {"popfq", {{{}, {}, {}, {5, 0}}}}, {"cpuid", {{{}, {}, {3, 30}, {}}}}, {"hlt", {{{2, 70}, {}, {}, {}}}}};
     run.exits = {{"entries", 46}, {"signals", 33}, {"hypercalls", 13}, {"kicks", 1}, {"interpreted", 99}};
     run.mmu = {{"fills_mapped", 11}, {"fills_faulted", 12}, {"fills_interpreted", 13}, {"fills_refused", 0}, {"maps", 15}, {"unmaps", 16}, {"protects", 17}, {"flushes", 18},
-               {"code_pages_scanned", 19}, {"code_writes", 20}};
+               {"code_pages_scanned", 19}, {"code_writes", 20}, {"code_reads", 21}};
     run.events = {{14, 7}, {48, 21}, {128, 3}};
     run.sites = {{"payload", 0xffffffff81000010u, {0x9c}, "pushfq", {{{}, {30, 600}, {10, 300}, {}}}},
                  {"payload", 0xffffffff81000020u, {0x90}, "popfq", {{{}, {}, {}, {5, 0}}}},

@@ -28,7 +28,7 @@ RunStatistics sample() {
     statistics.arrivals = {{{5, 500}, {2, 20}, {}, {}}};
     statistics.mnemonics = {{"popfd", {{{}, {2, 20}, {}, {}}}}, {"hlt", {{{5, 500}, {}, {}, {}}}}};
     for (const std::string_view name : {"entries", "signals", "hypercalls", "kicks", "interpreted"}) statistics.exits.emplace_back(name, 1);
-    for (const std::string_view name : {"fills_mapped", "fills_faulted", "fills_interpreted", "fills_refused", "maps", "unmaps", "protects", "flushes", "code_pages_scanned", "code_writes"})
+    for (const std::string_view name : {"fills_mapped", "fills_faulted", "fills_interpreted", "fills_refused", "maps", "unmaps", "protects", "flushes", "code_pages_scanned", "code_writes", "code_reads"})
         statistics.mmu.emplace_back(name, 2);
     statistics.events = {{14, 3}, {32, 9}};
     statistics.sites = {{"", 0xC1000000, {0x9D}, "popfd", {{{}, {2, 20}, {}, {}}}}, {std::string(kOtherCode), 0x100000, {0xF4}, "hlt", {{{5, 500}, {}, {}, {}}}}};
