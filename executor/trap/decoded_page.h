@@ -13,6 +13,9 @@
 
 namespace trapline::executor {
 
+/// Behind a sensitive instruction there is often another one, further on than density looks: code of entries and exits.
+inline constexpr std::uint8_t kGroup = 14;
+
 struct DecodedInstruction {
     Instruction instruction;
     FastHandler fast = nullptr;  ///< tried first, null for none
@@ -22,6 +25,8 @@ struct DecodedInstruction {
     bool may_change = true;      ///< what only sensitive instructions change must be looked at behind it: also where the finder knew no instruction
     bool dense = false;          ///< see Machine::is_dense_at
     std::uint16_t lonely = 0;    ///< of a sensitive instruction: how often in a row no other one followed within a group
+    std::uint8_t reach = kGroup; ///< of a sensitive instruction: how many behind it are interpreted in search of the next one
+    bool is_far = false;         ///< of a sensitive instruction: the next one is out of reach
 };
 
 /// Belongs to 32-bit code whose bytes have not changed since.

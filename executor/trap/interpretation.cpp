@@ -2,6 +2,7 @@
 // What is interpreted, how long, and what comes of it.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "executor/cpu/execution.h"
@@ -11,8 +12,8 @@ namespace trapline::executor {
 namespace {
 
 constexpr unsigned kInterpretedAtOnce = 256;  // instructions between looks at the devices in code that cannot run natively
-// Behind a sensitive instruction there is often another one, further on than density looks: code of entries and exits.
-constexpr unsigned kGroup = 14;
+// Going native for a few instructions costs two or three microseconds when a signal ends it: some hundred interpreted instructions.
+constexpr std::uint8_t kFarthest = 64, kFurther = 8, kNearer = 2;
 // Where none has followed so often in a row none is expected, but for a look now and then: to go native at once saves some 200 ns, and to
 // be wrong may cost a signal.
 constexpr std::uint16_t kLonely = 200, kLookAgain = 1024;
@@ -97,7 +98,7 @@ inline void Machine::begin_group(DecodedInstruction* known) {
     if (leader_.code_changes == code_->changes()) {
         if (DecodedInstruction* const last = leader_.decoded->find(leader_.offset)) last->lonely = 0;
     }
-    interpret_on_ = kGroup;
+    interpret_on_ = known != nullptr ? known->reach : kGroup;
     leader_ = {};
     if (known == nullptr) return;
     if (known->lonely >= kLonely && ++known->lonely % kLookAgain != 0) interpret_on_ = 0;
@@ -106,9 +107,28 @@ inline void Machine::begin_group(DecodedInstruction* known) {
 
 /// The guest goes on natively, and only the first instruction of the last group was sensitive.
 void Machine::note_lonely() {
+    last_leader_ = {};
     if (leader_.code_changes != code_->changes()) return;
-    if (DecodedInstruction* const first = leader_.decoded->find(leader_.offset)) ++first->lonely;
+    if (DecodedInstruction* const first = leader_.decoded->find(leader_.offset)) {
+        ++first->lonely;
+        if (first->reach > kGroup) first->reach = static_cast<std::uint8_t>(first->reach - kNearer);
+        last_leader_ = leader_;
+    }
     leader_ = {};
+}
+
+/// A sensitive instruction has brought the guest back by a signal. Where that took hardly longer than the signal alone, the group before
+/// has ended too early, and the next one after the same instruction goes further. Where going further does not get there, it is left alone.
+void Machine::note_trip() {
+    shortest_trip_ = std::min(shortest_trip_, trip_);
+    if (trip_ > shortest_trip_ + shortest_trip_ / 4 || last_leader_.code_changes != code_->changes()) return;
+    DecodedInstruction* const first = last_leader_.decoded->find(last_leader_.offset);
+    if (first == nullptr || first->is_far) return;
+    first->lonely = 0;
+    first->reach = static_cast<std::uint8_t>(first->reach + kNearer + kFurther);
+    if (first->reach <= kFarthest) return;
+    first->is_far = true;
+    first->reach = kGroup;
 }
 
 /// The counts of an instruction, which is kept with what is known of it.

@@ -318,7 +318,8 @@ void Machine::enter_natively() {
     const std::uint64_t began = __rdtsc();
     const NativeExit exit = enter_guest();
     ticks_ = __rdtsc();
-    statistics_.guest_ticks += ticks_ - began;
+    trip_ = ticks_ - began;
+    statistics_.guest_ticks += trip_;
     mmu_->close_after_step();
     if (exit != NativeExit::kicked) vcpu_.interrupt_shadow = false;
     switch (exit) {

@@ -164,6 +164,7 @@ private:
     DecodedInstruction* decoded_here(DecodedInstruction* before = nullptr);
     bool goes_native();
     void look_at_page(std::uint32_t page);
+    void note_trip();
     DecodedInstruction* decode_here(std::uint32_t offset);
     void inject(const Event& event);
     void inject_fault(const Fault& fault);
@@ -219,7 +220,9 @@ private:
         std::uint64_t code_changes = ~std::uint64_t{0};
         DecodedPage* decoded = nullptr;
         std::uint32_t offset = 0;
-    } leader_;
+    } leader_, last_leader_;       ///< of the group before the native code that has come back last
+    std::uint64_t trip_ = 0;       ///< ticks that native code has taken last, with the way there and back
+    std::uint64_t shortest_trip_ = ~std::uint64_t{0};  ///< of those that the signal of a sensitive instruction has ended
     unsigned interpret_on_ = 0;    ///< so many instructions more are interpreted, since sensitive ones come in groups
     unsigned user_faults_ = 0;     ///< accesses of user code beyond its segments that were allowed to it
     unsigned whole_code_ = 0;      ///< so many entries more user code gets a code segment without end

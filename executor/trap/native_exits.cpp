@@ -159,6 +159,7 @@ void Machine::interpret_site(Arrival arrival) {
         const std::string line = fmt::format("{} {:08x} cpl {} eax {:08x} esp {:08x}\n", to_string(arrival), linear, vcpu_.cpl, vcpu_.reg32(kRax), vcpu_.reg32(kRsp));
         [[maybe_unused]] const ssize_t written = write(options_.trace, line.data(), line.size());
     }
+    if (arrival != Arrival::hypercall) note_trip();
     SiteTally& site = site_tally(linear);
     statistics_.last.add({Happening::arrival, static_cast<std::uint32_t>(arrival), vcpu_.cpl, linear, vcpu_.reg32(kRax), 0});
     in_site_ = true;
