@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/apt.h"
+#include "cli/cache_folder.h"
 #include "cli/catalogue.h"
 #include "cli/command.h"
 
@@ -62,11 +63,9 @@ private:
 Result<Cache> open_cache(const Options& options) {
     fs::path root = options.cache;
     if (root.empty()) {
-        const char* xdg = std::getenv("XDG_CACHE_HOME");
-        const char* home = std::getenv("HOME");
-        if (xdg != nullptr && xdg[0] == '/') root = fs::path(xdg) / "trapline";
-        else if (home != nullptr && *home != 0) root = fs::path(home) / ".cache" / "trapline";
-        else return fail(ErrorCode::host_limit, "neither XDG_CACHE_HOME nor HOME is set, expected --cache DIR");
+        const auto folder = cache_folder();
+        if (!folder) return fail(ErrorCode::host_limit, folder.error().message + ", expected --cache DIR");
+        root = *folder;
     }
     std::error_code code;
     root = fs::absolute(root, code).lexically_normal();

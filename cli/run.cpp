@@ -42,7 +42,7 @@ constexpr std::uint64_t kMiB = std::uint64_t{1} << 20, kLeastMemory = 16 * kMiB,
 struct Options {
     std::string image, initrd, append, technique = "auto", plan, memory = "256M", serial = "stdio", stats, trace, crash_dump, new_plan;
     std::vector<std::string> modules;
-    bool updates_plan = false;
+    bool updates_plan = false, fresh_plan = false;
     double timeout = 0;
     bool exact = false, relocate = false, screen = false, apic = false;
 };
@@ -205,7 +205,7 @@ int run(const Options& options, const GlobalOptions& global) {
     request.timeout_seconds = options.timeout;
     request.apic = options.apic;
     if (request.technique == RunTechnique::hypercall || request.technique == RunTechnique::automatic) {
-        request.make_plan = plan_maker(options.plan, *files, global);
+        request.make_plan = plan_maker({options.plan, options.fresh_plan}, *files, global);
         // A plan that was asked for has to be there; one that nobody gave only makes the guest faster.
         request.plan_required = !options.plan.empty() || request.technique == RunTechnique::hypercall;
     } else if (!options.plan.empty() && !options.updates_plan) {
@@ -293,7 +293,8 @@ Run add_run(CLI::App& app, const GlobalOptions& global, CLI::App*& command) {
     command->add_option("IMAGE", options->image, "vmlinuz, the kernel's ELF file, a Multiboot or plain ELF program, compressed or not; - is standard input")->required();
     command->add_option("--technique", options->technique, "how sensitive instructions reach the monitor: breakpoints where they do not trap, or everywhere; by the patches of a plan; or at first as trap, and patched where they are hot")
         ->type_name(list)->capture_default_str()->check(CLI::IsMember(names).description(""));
-    command->add_option("--plan", options->plan, "plan of the image (trapline plan); without one it is made while the guest starts")->type_name("FILE");
+    command->add_option("--plan", options->plan, "plan of the image (trapline plan); without one it is made while the guest starts, and kept for the next run (${XDG_CACHE_HOME:-~/.cache}/trapline/plans)")->type_name("FILE");
+    command->add_flag("--fresh-plan", options->fresh_plan, "without --plan: make the plan anew, and keep none");
     const CLI::Option* const update = command->add_option("--update-plan", options->new_plan, "write sites that the plan lacks, and how often each was executed, into it at the end: to FILE, else to that of --plan")
         ->type_name("[FILE]")->expected(0, 1);
     command->add_option("-m,--memory", options->memory, "RAM of the guest, 16M to 2G")->type_name("SIZE")->capture_default_str();

@@ -7,10 +7,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <optional>
 
+#include "cli/kept_plans.h"
 #include "cli/plan_file.h"
 #include "cli/scan_images.h"
 #include "patch/embedded_plan.h"
@@ -60,11 +62,23 @@ Result<PlanDocument> take_embedded_plan(const GuestFiles& files) {
     return plan;
 }
 
+/// A plan that an earlier run has kept, or a new one, which is kept if it has taken long.
+Result<PlanDocument> find_or_make_plan(const GuestFiles& files, const GlobalOptions& global, bool fresh) {
+    constexpr std::chrono::milliseconds kLong{100};
+    const bool keeps = !fresh && global.isa_directory.empty();
+    if (keeps)
+        if (auto kept = find_kept_plan(files)) return std::move(*kept);
+    const auto began = std::chrono::steady_clock::now();
+    auto made = make_plan(files, global);
+    if (made && keeps && std::chrono::steady_clock::now() - began >= kLong) keep_plan(files, *made);
+    return made;
+}
+
 }  // namespace
 
-executor::MakePlan plan_maker(const std::string& path, const GuestFiles& files, const GlobalOptions& global) {
-    return [path, &files, &global]() -> Result<std::vector<std::uint8_t>> {
-        const auto plan = !path.empty() ? read_plan(path, files) : !files.plan.empty() ? take_embedded_plan(files) : make_plan(files, global);
+executor::MakePlan plan_maker(const PlanSource& source, const GuestFiles& files, const GlobalOptions& global) {
+    return [source, &files, &global]() -> Result<std::vector<std::uint8_t>> {
+        const auto plan = !source.path.empty() ? read_plan(source.path, files) : !files.plan.empty() ? take_embedded_plan(files) : find_or_make_plan(files, global, source.fresh);
         const auto patches = plan ? executor::PlanPatches::create(*plan) : tl::unexpected(plan.error());
         if (patches) return patches->encode();
         // In a run it is the monitor that contradicts itself; a plan that does is bad input.

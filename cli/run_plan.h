@@ -15,8 +15,14 @@ Result<PlanDocument> read_plan(const std::string& path, const GuestFiles& files,
 /// Makes a plan of the image. Starts threads.
 Result<PlanDocument> make_plan(const GuestFiles& files, const GlobalOptions& global);
 
-/// Gives a function that reads the plan at `path` and holds it against the image, or without a path makes one. It runs in a process of
-/// its own. Keeps references to `files` and `global`.
-executor::MakePlan plan_maker(const std::string& path, const GuestFiles& files, const GlobalOptions& global);
+/// Where the plan of a run comes from.
+struct PlanSource {
+    std::string path;    ///< the user's; empty for none
+    bool fresh = false;  ///< without a path: made anew, and not kept
+};
+
+/// Gives a function that reads the plan at `source.path` and holds it against the image; without a path it takes the one that the image
+/// carries, one that an earlier run has kept, or makes one. It runs in a process of its own. Keeps references to `files` and `global`.
+executor::MakePlan plan_maker(const PlanSource& source, const GuestFiles& files, const GlobalOptions& global);
 
 }  // namespace trapline::cli
