@@ -8,7 +8,7 @@
 
 namespace trapline::cli {
 
-/// ${XDG_CACHE_HOME:-~/.cache}/trapline, which need not exist. Fails with `host_limit` where neither that variable nor HOME is set.
+/// ${XDG_CACHE_HOME:-~/.cache}/trapline, which need not exist. Fails with `host_limit` where that variable is not set and HOME names no folder.
 Result<std::filesystem::path> cache_folder();
 
 }  // namespace trapline::cli

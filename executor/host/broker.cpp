@@ -30,6 +30,7 @@ namespace {
 
 using Milliseconds = std::int64_t;
 constexpr Milliseconds kGrace = 2000;            // between telling the monitor to end and killing it
+constexpr Milliseconds kTwice = 300;             // between two signals of the user that are two
 constexpr Milliseconds kNudge = 100;             // between signals that wake a monitor which is to end
 constexpr Milliseconds kLeaving = 500;           // that a process may take to end once it has closed its descriptors
 constexpr int kMostReads = 64;                   // of one channel in a row: a monitor that never stops writing must not keep the loop
@@ -252,8 +253,8 @@ private:
     void look_at_time() {
         if (arrived_signals != seen_signals_) {
             seen_signals_ = arrived_signals;
-            // The second one is from somebody who does not want to wait.
-            if (result_.stopped != StopCause::none) kill_at_ = now();
+            // The second one is from somebody who does not want to wait; but who tells a process and its group (timeout of coreutils) tells it twice at once.
+            if (result_.stopped != StopCause::none && now() - stopped_at_ >= kTwice) kill_at_ = now();
             result_.stop_signal = arrived_signal;
             stop(StopCause::signal);
         }
@@ -274,8 +275,8 @@ private:
         if (result_.stopped != StopCause::none || last_) return;
         result_.stopped = cause;
         deadline_.reset();
-        kill_at_ = now() + kGrace;
-        nudge_at_ = now();
+        stopped_at_ = nudge_at_.emplace(now());
+        kill_at_ = stopped_at_ + kGrace;
         signals_.stop = true;
     }
 
@@ -336,6 +337,7 @@ private:
     RunResult result_;
     sig_atomic_t seen_signals_ = 0;
     std::optional<Milliseconds> deadline_, kill_at_, nudge_at_;
+    Milliseconds stopped_at_ = 0;
 };
 
 }  // namespace
