@@ -359,7 +359,7 @@ Result<RunResult> run_guest(const RunRequest& request, const SharedPages& ram, c
     for (Descriptor* theirs : {&input->read, &results->write, &diagnostics->write}) *theirs = Descriptor();
     Broker guest(request, events, monitor, *signals.get(), user.while_waiting(), std::move(*input), std::move(*results), std::move(*diagnostics), plan);
     if (request.make_plan)
-        if (const Status started = plan.start(request.make_plan); !started) return tl::unexpected(started.error());
+        if (const Status started = plan.start(request.make_plan, request.plan_required); !started) return tl::unexpected(started.error());
     return guest.run();
 }
 

@@ -48,7 +48,7 @@ Status PlanService::prepare() {
     return {};
 }
 
-Status PlanService::start(const MakePlan& make_plan) {
+Status PlanService::start(const MakePlan& make_plan, bool awaited) {
     int ends[2];
     if (pipe(ends) != 0) return fail(ErrorCode::host_limit, fmt::format("no pipe for the planning process: {}", std::strerror(errno)));
     done_ = Descriptor(ends[0]);
@@ -61,9 +61,9 @@ Status PlanService::start(const MakePlan& make_plan) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != broker) _exit(1);
     for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) std::signal(signal, SIG_IGN);
-    // The guest runs meanwhile, and does not wait: a planner with as many threads as processors must not take its own.
+    // Where the guest runs meanwhile, and does not wait, a planner with as many threads as processors must not take its own.
     constexpr int kLast = 19;
-    setpriority(PRIO_PROCESS, 0, kLast);
+    if (!awaited) setpriority(PRIO_PROCESS, 0, kLast);
     Header& shared = *header();
     std::vector<std::uint8_t> bytes;
     shared.code = static_cast<std::uint32_t>(ErrorCode::host_limit);

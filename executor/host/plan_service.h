@@ -28,8 +28,8 @@ public:
 
     /// Takes the shared memory; call before the monitor is forked.
     Status prepare();
-    /// Starts the planning process; call in the broker, behind the fork of the monitor.
-    Status start(const MakePlan& make_plan);
+    /// Starts the planning process; call in the broker, behind the fork of the monitor. One that nobody waits for has the lowest priority.
+    Status start(const MakePlan& make_plan, bool awaited);
     /// Becomes readable when the planning process is done; -1 before start and afterwards.
     int descriptor() const { return done_.get(); }
     /// Reads how it went, once `descriptor` is readable.

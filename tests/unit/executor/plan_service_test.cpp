@@ -62,7 +62,7 @@ TEST_CASE("what the monitor writes over the shared plan harms nobody", "[plan_se
 TEST_CASE("an error comes through, cut where it is endless", "[plan_service]") {
     PlanService service;
     REQUIRE(service.prepare());
-    REQUIRE(service.start([]() -> Result<std::vector<std::uint8_t>> { return fail(ErrorCode::unsupported, std::string(1 << 20, 'x')); }));
+    REQUIRE(service.start([]() -> Result<std::vector<std::uint8_t>> { return fail(ErrorCode::unsupported, std::string(1 << 20, 'x')); }, false));
     pollfd done{service.descriptor(), POLLIN, 0};
     REQUIRE(poll(&done, 1, 10'000) == 1);
     const Status planned = service.finish();
