@@ -172,7 +172,7 @@ std::vector<HostAnswer> probe_cpu() {
     answers.push_back({State::note, "cpu", "hypervisor", monitor, "a host that is a guest itself may see CPUID, RDTSC and MSRs made up"});
     answers.push_back(feature("umip", (seven.ecx >> 2 & 1) != 0, "with CR4.UMIP, SGDT SIDT SLDT STR SMSW trap at CPL 3"));
     answers.push_back(feature("fsgsbase", (seven.ebx & 1) != 0, "segment bases without a system call"));
-    answers.push_back(feature("pku", (seven.ecx >> 3 & 1) != 0, "protection keys: guests that read the code they have run see what they wrote; WRPKRU is control-sensitive"));
+    answers.push_back(feature("ospke", (seven.ecx >> 4 & 1) != 0, "protection keys, switched on by the kernel: guests that read the code they have run see what they wrote; WRPKRU is control-sensitive"));
     answers.push_back(feature("shstk", (seven.ecx >> 7 & 1) != 0, "shadow stacks"));
     answers.push_back(feature("uintr", (seven.edx >> 5 & 1) != 0, "user interrupts"));
     answers.push_back(feature("vmx", (one.ecx >> 5 & 1) != 0, "Intel's virtualization; not needed"));

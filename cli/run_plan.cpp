@@ -62,24 +62,31 @@ Result<PlanDocument> take_embedded_plan(const GuestFiles& files) {
     return plan;
 }
 
-/// A plan that an earlier run has kept, or a new one, which is kept if it has taken long.
-Result<PlanDocument> find_or_make_plan(const GuestFiles& files, const GlobalOptions& global, bool fresh) {
+/// What a plan that an earlier run has kept gives, or a new one, which is kept if it has taken long.
+Result<executor::PlanPatches> find_or_make_patches(const GuestFiles& files, const GlobalOptions& global, bool fresh) {
     constexpr std::chrono::milliseconds kLong{100};
     const bool keeps = !fresh && global.isa_directory.empty();
     if (keeps)
-        if (auto kept = find_kept_plan(files)) return std::move(*kept);
+        if (const auto kept = find_kept_plan(files))
+            if (auto patches = executor::PlanPatches::create(*kept)) return patches;
     const auto began = std::chrono::steady_clock::now();
-    auto made = make_plan(files, global);
-    if (made && keeps && std::chrono::steady_clock::now() - began >= kLong) keep_plan(files, *made);
-    return made;
+    const auto made = make_plan(files, global);
+    if (!made) return tl::unexpected(made.error());
+    if (keeps && std::chrono::steady_clock::now() - began >= kLong) keep_plan(files, *made);
+    return executor::PlanPatches::create(*made);
+}
+
+Result<executor::PlanPatches> patches_of(const Result<PlanDocument>& plan) {
+    return plan ? executor::PlanPatches::create(*plan) : tl::unexpected(plan.error());
 }
 
 }  // namespace
 
 executor::MakePlan plan_maker(const PlanSource& source, const GuestFiles& files, const GlobalOptions& global) {
     return [source, &files, &global]() -> Result<std::vector<std::uint8_t>> {
-        const auto plan = !source.path.empty() ? read_plan(source.path, files) : !files.plan.empty() ? take_embedded_plan(files) : find_or_make_plan(files, global, source.fresh);
-        const auto patches = plan ? executor::PlanPatches::create(*plan) : tl::unexpected(plan.error());
+        const auto patches = !source.path.empty()  ? patches_of(read_plan(source.path, files))
+                             : !files.plan.empty() ? patches_of(take_embedded_plan(files))
+                                                   : find_or_make_patches(files, global, source.fresh);
         if (patches) return patches->encode();
         // In a run it is the monitor that contradicts itself; a plan that does is bad input.
         Error error = patches.error();

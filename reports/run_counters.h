@@ -10,6 +10,7 @@ namespace trapline::reports {
 
 struct RunCounter {
     std::string_view name, meaning;
+    bool added = false;  ///< after documents of this version had been written: absent in those
 };
 
 /// Members of `exits`, in the document's order.
@@ -33,7 +34,7 @@ inline constexpr std::array<RunCounter, 11> kMmuCounters = {{
     {"flushes", "flushes that the guest asked for: CR3, CR0, CR4"},
     {"code_pages_scanned", "pages of code decoded and copied before they ran"},
     {"code_writes", "writes that took such a copy away"},
-    {"code_reads", "reads of such a page that were answered with the guest's own bytes"},
+    {"code_reads", "reads of such a page that were answered with the guest's own bytes", true},
 }};
 
 }  // namespace trapline::reports

@@ -173,7 +173,7 @@ private:
         ObjectReader counters(*value, document_.pointer_to(key), name_, status_);
         for (const RunCounter& counter : names) {
             out.emplace_back(counter.name, 0);
-            counters.read(counter.name, out.back().second);
+            if (!counter.added || counters.has(counter.name)) counters.read(counter.name, out.back().second);
         }
         counters.finish();
     }

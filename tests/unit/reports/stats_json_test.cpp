@@ -85,6 +85,13 @@ TEST_CASE("A statistics document of before the host's limits is read", "[reports
     CHECK(parsed->host.mappings == 0);
 }
 
+TEST_CASE("A statistics document of before reads of code were counted is read", "[reports]") {
+    const auto old = reports::parse_stats_json(changed(",\"code_reads\":2", ""), "old.json");
+    REQUIRE(old);
+    CHECK(old->mmu.back() == std::pair<std::string_view, std::uint64_t>{"code_reads", 0});
+    CHECK_FALSE(reports::parse_stats_json(changed(",\"code_writes\":2", ""), "old.json"));
+}
+
 TEST_CASE("A statistics document is read strictly", "[reports]") {
     struct Row {
         const char* from;
